@@ -1,0 +1,123 @@
+"""Findings, and the base of every rule."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, ClassVar, NamedTuple
+
+from filters.sample import Batch, Sample, Turn
+
+
+class Finding(NamedTuple):
+    """What a rule found, and where.
+
+    Attributes:
+        rule: Name of the rule.
+        turn: Index into `messages`; -1 for the caption.
+        start: Offset of the first character in the content of that turn, in code points.
+        end: Offset behind the last one.
+        text: `content[start:end]`.
+        evidence: What made the rule say so, for a person to read.
+    """
+
+    rule: str
+    turn: int
+    start: int
+    end: int
+    text: str
+    evidence: str
+
+
+class Span(NamedTuple):
+    """A place in one turn, and the evidence."""
+
+    start: int
+    end: int
+    evidence: str
+
+
+@dataclass(slots=True)
+class RuleStatistics:
+    """What one rule did: samples it judged, samples in which it found something, and its seconds."""
+
+    samples: int = 0
+    hits: int = 0
+    seconds: float = 0.0
+
+
+class Rule(ABC):
+    """A rule reads a sample and says what it found.
+
+    A subclass implements `find` and nothing else. Its settings are the arguments of its constructor, with annotations:
+    a policy checks its values against them. The name is the class name in snake_case, unless the class sets `name`.
+    """
+
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if "name" not in cls.__dict__:
+            cls.name = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    @abstractmethod
+    def find(self, sample: Sample) -> Iterable[Finding]:
+        """Yields what the rule finds in a sample."""
+
+    def fingerprint(self) -> object:
+        """What the digest of a policy takes up besides the settings: the content of files that they name."""
+        return None
+
+    def find_in_batch(self, batch: Batch) -> Iterator[tuple[int, Finding]]:
+        """Yields (position of the sample, finding); rules that can screen a batch at once override this."""
+        for place, sample in enumerate(batch.samples):
+            for finding in self.find(sample):
+                yield place, finding
+
+    def judge(self, batch: Batch, statistics: RuleStatistics) -> list[tuple[int, Finding]]:
+        """Runs the rule over a batch, and counts and times it."""
+        started = perf_counter()
+        found = list(self.find_in_batch(batch))
+        statistics.seconds += perf_counter() - started
+        statistics.samples += len(batch.samples)
+        statistics.hits += len({place for place, _ in found})
+        return found
+
+
+class TurnRule(Rule):
+    """A rule that reads one turn at a time: the answers, unless the class sets another `role`.
+
+    A subclass implements `spans`. If it sets `screen`, only turns in which that expression finds something are shown to
+    `spans`; the expression runs over the original text of a whole batch at once, so it has to allow for full-width and
+    half-width forms, and may only use `^` and `$` with `re.MULTILINE`.
+    """
+
+    role: ClassVar[str] = "assistant"
+    screen: re.Pattern[str] | None = None
+
+    @abstractmethod
+    def spans(self, turn: Turn) -> Iterable[Span]:
+        """Yields the places in the turn that the rule objects to."""
+
+    def find(self, sample: Sample) -> Iterator[Finding]:
+        """Yields what the rule finds in the turns of its role."""
+        turns = sample.turns if self.role != "caption" else tuple(filter(None, [sample.caption]))
+        for turn in turns:
+            if turn.role == self.role and (self.screen is None or self.screen.search(turn.content)):
+                yield from self._findings(turn)
+
+    def texts(self, content: str) -> list[str]:
+        """The places that the rule objects to in a text, taken as a turn of its role; for examples."""
+        message = {"role": self.role, "content": content}
+        return [finding.text for finding in self.find(Sample({"messages": [message]}))]
+
+    def find_in_batch(self, batch: Batch) -> Iterator[tuple[int, Finding]]:
+        """Shows `spans` the turns of the batch that pass the screen."""
+        for place, turn in batch.turns(self.role, self.screen):
+            for finding in self._findings(turn):
+                yield place, finding
+
+    def _findings(self, turn: Turn) -> Iterator[Finding]:
+        for start, end, evidence in self.spans(turn):
+            yield Finding(self.name, turn.index, start, end, turn.content[start:end], evidence)

@@ -1,0 +1,44 @@
+"""Morphemes with their part of speech, by MeCab and UniDic."""
+
+import threading
+from typing import NamedTuple
+
+import fugashi
+
+_local = threading.local()
+
+
+class Morpheme(NamedTuple):
+    """A morpheme: its surface, its part of speech (品詞 and 品詞細分類), and where it starts in the tagged text."""
+
+    surface: str
+    pos: str
+    detail: str
+    start: int
+
+    def __str__(self) -> str:
+        """The way evidence shows it: か/助詞-終助詞."""
+        return f"{self.surface}/{self.pos}" + (f"-{self.detail}" if self.detail != "*" else "")
+
+
+def tag(text: str) -> list[Morpheme]:
+    """Tags a text.
+
+    The tagger is made on first use, one for each thread, since MeCab's is not to be shared between them. Only the raw
+    feature string is read: fugashi's named features cost four times the tagging itself.
+
+    >>> [str(morpheme) for morpheme in tag("何色ですか")]
+    ['何色/名詞-普通名詞', 'です/助動詞', 'か/助詞-終助詞']
+    """
+    tagger: fugashi.Tagger | None = getattr(_local, "tagger", None)
+    if tagger is None:
+        tagger = _local.tagger = fugashi.Tagger()
+    morphemes: list[Morpheme] = []
+    position = 0
+    for node in tagger.parseToNodeList(text):
+        surface = node.surface
+        position = text.find(surface, position)
+        pos, detail, _ = node.feature_raw.split(",", 2)
+        morphemes.append(Morpheme(surface, pos, detail, position))
+        position += len(surface)
+    return morphemes

@@ -1,0 +1,44 @@
+"""Answers that contain questions."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from filters.base import Span, TurnRule
+from filters.questions import SCREEN, Kind, find_questions
+from filters.sample import Turn
+
+
+class QuestionInAnswer(TurnRule):
+    """Finds the questions in an answer: 解答文に疑問文を含むもの.
+
+    Args:
+        quoted: What to do with questions inside quotations, such as the words of a sign.
+        softened: What to do with statements that are put as questions, …ではないでしょうか.
+
+    >>> rule = QuestionInAnswer()
+    >>> rule.texts("赤い花です。ほかに知りたいことはありますか？")
+    ['ほかに知りたいことはありますか？']
+    >>> rule.texts("これは何の料理だろう。")
+    ['これは何の料理だろう。']
+    >>> rule.texts("看板には「何名様ですか？」と書かれています。誰が書いたかは分かりません。")
+    []
+    >>> QuestionInAnswer(quoted="drop").texts("看板には「何名様ですか？」と書かれています。")
+    ['何名様ですか？']
+    >>> rule.texts("秋ではないでしょうか。"), QuestionInAnswer(softened="keep").texts("秋ではないでしょうか。")
+    (['秋ではないでしょうか。'], [])
+    """
+
+    screen = SCREEN
+
+    def __init__(self, quoted: Literal["keep", "drop"] = "keep", softened: Literal["keep", "drop"] = "drop") -> None:
+        self.kinds = {Kind.DIRECT}
+        if quoted == "drop":
+            self.kinds.add(Kind.QUOTED)
+        if softened == "drop":
+            self.kinds.add(Kind.SOFTENED)
+
+    def spans(self, turn: Turn) -> Iterator[Span]:
+        """Yields the questions of the kinds that the settings name."""
+        for question in find_questions(turn.key.text):
+            if question.kind in self.kinds:
+                yield Span(*turn.key.original(question.start, question.end), question.evidence)

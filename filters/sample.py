@@ -1,0 +1,138 @@
+"""What the rules read: a conversation, cut into turns, and batches of them.
+
+A `Turn` keeps the original text and derives from it, once and only when a rule asks, what several rules need: the
+normalised matching key and the sentences. Rules therefore never normalise or split for themselves.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+from filters.matching import MatchingKey, matching_key
+from filters.sentences import Sentence, split_sentences
+
+CAPTION = -1
+"""The turn number that stands for the caption."""
+
+_SEPARATOR = "\n\x00\n"
+
+
+class Turn:
+    """One message of a conversation, or its caption.
+
+    Attributes:
+        index: Position in `messages`; -1 for the caption.
+        role: "user", "assistant", "system", or "caption".
+        content: The text as it was given. Spans of findings count its code points.
+    """
+
+    __slots__ = ("_key", "_sentences", "content", "index", "role")
+
+    def __init__(self, index: int, role: str, content: str) -> None:
+        self.index = index
+        self.role = role
+        self.content = content
+        self._key: MatchingKey | None = None
+        self._sentences: tuple[Sentence, ...] | None = None
+
+    @property
+    def key(self) -> MatchingKey:
+        """The text with compatibility forms unified, and the way back to the offsets of `content`."""
+        if self._key is None:
+            self._key = matching_key(self.content)
+        return self._key
+
+    @property
+    def sentences(self) -> tuple[Sentence, ...]:
+        """The sentences of `key.text`, quotation-aware."""
+        if self._sentences is None:
+            self._sentences = split_sentences(self.key.text)
+        return self._sentences
+
+
+class Sample:
+    """A conversation as the rules see it.
+
+    >>> sample = Sample({"messages": [{"role": "user", "content": "何色？"}, {"role": "assistant", "content": "赤。"}]})
+    >>> [turn.content for turn in sample.answers]
+    ['赤。']
+    """
+
+    __slots__ = ("caption", "turns")
+
+    def __init__(self, sample: Mapping[str, Any]) -> None:
+        try:
+            self.turns = tuple(
+                Turn(index, message["role"], _text(message["content"]))
+                for index, message in enumerate(sample["messages"])
+            )
+            caption = sample.get("caption")
+            self.caption = None if caption is None else Turn(CAPTION, "caption", _text(caption))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                'a sample must be a mapping with "messages", a list of {"role": text, "content": text}, and optionally '
+                f'"caption", a text; this one is not ({type(error).__name__}: {error})'
+            ) from error
+
+    @property
+    def answers(self) -> tuple[Turn, ...]:
+        """The assistant's turns."""
+        return tuple(turn for turn in self.turns if turn.role == "assistant")
+
+    @property
+    def questions(self) -> tuple[Turn, ...]:
+        """The user's turns."""
+        return tuple(turn for turn in self.turns if turn.role == "user")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {type(value).__name__}")
+    return value
+
+
+class Batch:
+    """Samples that are judged together.
+
+    Screens are regular expressions that run once over the joined text of the whole batch, which costs a fraction of a
+    call a text, and name the turns that a rule has to look at.
+    """
+
+    def __init__(self, samples: Sequence[Mapping[str, Any]]) -> None:
+        self.samples = tuple(Sample(sample) for sample in samples)
+        self._joined: dict[str, _Joined] = {}
+
+    def turns(self, role: str, screen: re.Pattern[str] | None = None) -> Iterator[tuple[int, Turn]]:
+        """Yields (position of the sample, turn) for the turns of a role in which the screen finds something."""
+        joined = self._joined.get(role)
+        if joined is None:
+            joined = self._joined[role] = _Joined(self.samples, role)
+        return iter(joined.entries) if screen is None else joined.search(screen)
+
+
+class _Joined:
+    """The turns of one role in a batch, and their texts as one string."""
+
+    def __init__(self, samples: Sequence[Sample], role: str) -> None:
+        if role == "caption":
+            self.entries = [(place, sample.caption) for place, sample in enumerate(samples) if sample.caption]
+        else:
+            self.entries = [
+                (place, turn) for place, sample in enumerate(samples) for turn in sample.turns if turn.role == role
+            ]
+        contents = [turn.content for _, turn in self.entries]
+        self._text = _SEPARATOR.join(contents)
+        self._starts = list(accumulate((len(text) + len(_SEPARATOR) for text in contents), initial=0))
+
+    def search(self, screen: re.Pattern[str]) -> Iterator[tuple[int, Turn]]:
+        """Yields the entries with a match; one match is enough, so the search goes on at the next text."""
+        text, starts, find = self._text, self._starts, screen.search
+        match = find(text)
+        while match is not None:
+            place = bisect_right(starts, match.start()) - 1
+            if place >= len(self.entries):
+                return
+            yield self.entries[place]
+            match = find(text, starts[place + 1])
