@@ -1,0 +1,1 @@
+"""What prints the numbers that docs/ quotes."""

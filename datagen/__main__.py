@@ -1,0 +1,5 @@
+"""`python -m datagen` is the same as `datagen`."""
+
+from datagen.cli import main
+
+main()

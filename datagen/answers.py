@@ -1,0 +1,90 @@
+"""Reading a model's answer: JSON first, and 「質問：…回答：…」 text for servers that do not hold to a schema."""
+
+import re
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+from datagen.failures import Failure
+
+_LABELLED_PAIR = re.compile(
+    r"(?:質問|問い|問|Q)\s*[0-90-9]*\s*[：:．.]\s*(?P<question>.+?)\s*"
+    r"(?:回答|解答|答え|答|A)\s*[0-90-9]*\s*[：:．.]\s*(?P<answer>.+?)\s*"
+    r"(?=(?:質問|問い|問|Q)\s*[0-90-9]*\s*[：:．.]|\Z)",
+    re.DOTALL,
+)
+_CODE_FENCE = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
+
+
+class Turn(NamedTuple):
+    """One question with its answer."""
+
+    question: str
+    answer: str
+
+
+def read_caption(text: str) -> str:
+    """Return the caption in an answer; text that is no JSON at all is the caption itself.
+
+    >>> read_caption('{"caption": "桜が咲いています。"}')
+    '桜が咲いています。'
+    >>> read_caption("桜が咲いています。")
+    '桜が咲いています。'
+
+    Raises:
+        Failure: `empty_answer` or `unparsable_answer`.
+    """
+    document = _json(text)
+    if document is None and not text.lstrip().startswith(("{", "[")):
+        return _filled(text)
+    return _filled(_field(document, "caption", text))
+
+
+def read_turns(text: str, reads_as: Literal["turn", "dialogue"]) -> list[Turn]:
+    r"""Return the question-answer pairs in an answer, exactly one for `turn`.
+
+    >>> read_turns('{"question": "何の花ですか？", "answer": "桜です。"}', "turn")
+    [Turn(question='何の花ですか？', answer='桜です。')]
+    >>> read_turns("質問：何の花ですか？\n回答：桜です。", "turn")
+    [Turn(question='何の花ですか？', answer='桜です。')]
+
+    Raises:
+        Failure: `empty_answer` or `unparsable_answer`.
+    """
+    document = _json(text)
+    if document is None:
+        turns = [Turn(_filled(pair["question"]), _filled(pair["answer"])) for pair in _LABELLED_PAIR.finditer(text)]
+        if not turns or (reads_as == "turn" and len(turns) > 1):
+            raise _unparsable(text)
+        return turns
+    pairs = [document] if reads_as == "turn" else document.get("turns") if isinstance(document, dict) else None
+    if not isinstance(pairs, list) or not pairs:
+        raise _unparsable(text)
+    return [Turn(_filled(_field(pair, "question", text)), _filled(_field(pair, "answer", text))) for pair in pairs]
+
+
+def _json(text: str) -> Any:
+    if fenced := _CODE_FENCE.match(text):
+        text = fenced[1]
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _field(document: object, name: str, text: str) -> str:
+    value = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(value, str):
+        raise _unparsable(text)
+    return value
+
+
+def _filled(text: str) -> str:
+    stripped = text.strip()
+    if not stripped:
+        raise Failure("empty_answer", "the answer has no text")
+    return stripped
+
+
+def _unparsable(text: str) -> Failure:
+    return Failure("unparsable_answer", f"neither the JSON that was asked for nor 「質問：…回答：…」: {text[:200]!r}")

@@ -1,0 +1,102 @@
+"""The command line: `datagen run`, `preview`, `filter`, `report`, `explain` and `jicvqa`.
+
+Commands are thin; each imports what it needs when it runs, so that `--help` is quick.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from datagen.errors import DatagenError
+
+app = typer.Typer(
+    name="datagen",
+    help="Japanese visual-instruction data: images in, judged question-answer pairs out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")]
+ImagesOption = Annotated[str | None, typer.Option("--images", help="Folder, table, Parquet or data set; source.path.")]
+EndpointOption = Annotated[
+    list[str] | None, typer.Option("--endpoint", help="Base URL of a running server, http://host:port/v1; repeatable.")
+]
+ModelOption = Annotated[str | None, typer.Option("--model", help="Model name, of every engine.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N images.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a field of the recipe: key=value, e.g. stages.1.repeat=4.")
+]
+
+
+@app.callback()
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from datagen import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    recipe: RecipeFile,
+    out: Annotated[Path, typer.Option(help="The run's directory.")],
+    images: ImagesOption = None,
+    endpoint: EndpointOption = None,
+    model: ModelOption = None,
+    limit: LimitOption = None,
+    set_: SetOption = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away an earlier run in the directory.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Make failed images again.")] = False,
+) -> None:
+    """Caption images, write question-answer pairs, judge them, and cut the shards.
+
+    The same command goes on where an interrupted run stopped.
+    """
+    from datagen.pipeline import run as run_recipe
+    from datagen.summary import console, print_summary
+
+    loaded = _load(recipe, images, endpoint, model, limit, set_)
+    outcome = run_recipe(loaded, out, console, fresh=fresh, retry_failed=retry_failed)
+    print_summary(outcome)
+
+
+def _load(
+    path: Path,
+    images: str | None,
+    endpoints: list[str] | None,
+    model: str | None,
+    limit: int | None,
+    overrides: list[str] | None,
+) -> Any:
+    from datagen.recipe import load_recipe
+
+    options: dict[str, Any] = {}
+    if images is not None:
+        options["source.path"] = images
+    if limit is not None:
+        options["source.limit"] = limit
+    if endpoints:
+        options["engines.*.endpoints"] = endpoints
+    if model is not None:
+        options |= {"engines.*.model": model, "engines.*.weights": None}
+    return load_recipe(path, overrides or (), options)
+
+
+def main() -> None:
+    """Run the command line; an error for the user is one sentence on standard error."""
+    try:
+        app(standalone_mode=True)
+    except DatagenError as error:
+        from datagen.cut import AccountingError
+
+        typer.echo(f"datagen: {error}", err=True)
+        sys.exit(1 if isinstance(error, AccountingError) else 2)
+    except KeyboardInterrupt:
+        typer.echo("datagen: stopped. What is done is kept; the same command goes on from there.", err=True)
+        sys.exit(130)

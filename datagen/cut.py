@@ -1,0 +1,167 @@
+"""The cut: from the parts of a run to its shards, as the policy says.
+
+The rows of all parts are sorted by state and id (DuckDB, spilling to disk), so that the shards depend neither on the
+order in which the work was done nor on its interruptions. Ray tasks write the shards side by side into a scratch
+folder; when all are there they take the place of the old ones, and the manifest appears last.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+import ray
+
+from datagen.errors import DatagenError
+from datagen.recipe import Output
+from datagen.records import STATES
+from datagen.run_directory import PROVENANCE, write_json, write_text
+from datagen.shards import Shard, Written, shard_name, write_shard
+
+FOLDERS = {"kept": "train", "dropped": "dropped", "failed": "failed"}
+_MEMORY = "1GB"
+
+
+class AccountingError(DatagenError):
+    """The inputs are not the sum of what was kept, dropped and failed; the command exits with 1."""
+
+
+def cut(
+    parts: Path, out: Path, output: Output, facts: Mapping[str, Any], inputs: int, verdicts: Path | None = None
+) -> dict[str, Any]:
+    """Write the shards, the manifest and the data card, and return the manifest.
+
+    Args:
+        parts: the folder with the sealed parts.
+        out: where `train/`, `dropped/`, `failed/` and `manifest.json` go.
+        output: the size of shards and row groups.
+        facts: recipe and policy, for the manifest.
+        inputs: how many images the index has.
+        verdicts: a Parquet file with `id`, `state`, `findings` that replaces the verdicts in the parts.
+
+    Raises:
+        AccountingError: a row is missing, or there twice.
+        DatagenError: a part is damaged.
+    """
+    scratch = out / ".cut"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    table = scratch / "rows.parquet"
+    try:
+        shards, counts, failures = _plan(parts, table, output.shard_bytes, verdicts)
+    except duckdb.Error as error:
+        raise DatagenError(f"The parts in {parts} cannot be read: {str(error).splitlines()[0]}") from error
+    if sum(counts.values()) != inputs:
+        raise AccountingError(
+            f"{inputs:,} images went in, but {sum(counts.values()):,} rows came out ({_shown(counts)}). "
+            f"Rows were lost or added in {parts}; no shards were written."
+        )
+    for folder in FOLDERS.values():
+        (scratch / folder).mkdir()
+    task = ray.remote(num_cpus=1)(write_shard)
+    written: list[Written] = ray.get(
+        [task.remote(table, shard, parts, scratch / FOLDERS[shard.state], output.row_group_rows) for shard in shards]
+    )
+    _recount(scratch, shards, counts)
+    manifest = {
+        **PROVENANCE,
+        **facts,
+        "counts": {"inputs": inputs, **{state: counts[state] for state in STATES}},
+        "failures": dict(sorted(failures.items())),
+        "shards": [
+            {"path": w.path, "state": w.state, "rows": w.rows, "bytes": w.bytes, "sha256": w.sha256} for w in written
+        ],
+    }
+    _install(scratch, out, manifest)
+    return manifest
+
+
+_ROWS = """
+SELECT * EXCLUDE (filename), CAST(regexp_extract(filename, 'part-(\\d+).parquet$', 1) AS INTEGER) AS part FROM parts
+"""
+_JUDGED_ROWS = """
+SELECT rows.* REPLACE (coalesce(v.state, rows.state) AS state, coalesce(v.findings, rows.findings) AS findings)
+FROM rows LEFT JOIN verdicts v ON rows.id = v.id AND rows.state <> 'failed'
+"""
+_SHARDS = """
+WITH sized AS (
+    SELECT state, file_row_number AS number,
+        size + strlen(CAST(messages AS VARCHAR)) + strlen(CAST(calls AS VARCHAR)) AS bytes
+    FROM sorted
+), placed AS (
+    SELECT state, number, (sum(bytes) OVER (PARTITION BY state ORDER BY number) - bytes) // ? AS shard FROM sized
+)
+SELECT state, shard, min(number), count(*) FROM placed GROUP BY state, shard ORDER BY state, shard
+"""
+
+
+def _plan(
+    parts: Path, table: Path, shard_bytes: int, verdicts: Path | None
+) -> tuple[list[Shard], Counter[str], Counter[str]]:
+    """Sort the rows into `table` and divide them into shards of about `shard_bytes`."""
+    with duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(table.parent / "spill")}) as connection:
+        connection.read_parquet(f"{parts}/part-*.parquet", filename=True).create_view("parts")
+        connection.sql(_ROWS).create_view("rows")
+        if verdicts is not None:
+            connection.read_parquet(str(verdicts)).create_view("verdicts")
+        rows = connection.sql("FROM rows" if verdicts is None else _JUDGED_ROWS)
+        rows.order("state, id").write_parquet(str(table), compression="zstd", row_group_size=2048)
+        connection.read_parquet(str(table), file_row_number=True).create_view("sorted")
+        planned = connection.execute(_SHARDS, [shard_bytes]).fetchall()
+        (repeated,) = connection.sql("SELECT count(*) - count(DISTINCT id) FROM sorted").fetchall()[0]
+        failures = connection.sql(
+            "SELECT error['class'], count(*) FROM sorted WHERE state = 'failed' GROUP BY 1"
+        ).fetchall()
+    if repeated:
+        raise AccountingError(f"{repeated} ids stand in the parts twice; no shards were written.")
+    totals = Counter(state for state, *_ in planned)
+    numbers: Counter[str] = Counter()
+    shards: list[Shard] = []
+    counts: Counter[str] = Counter()
+    for state, _, first, count in planned:
+        shards.append(Shard(state, shard_name(FOLDERS[state], numbers[state], totals[state]), first, count))
+        numbers[state] += 1
+        counts[state] += count
+    return shards, counts, Counter(dict(failures))
+
+
+def _recount(scratch: Path, shards: list[Shard], counts: Counter[str]) -> None:
+    """Count the rows in the files that were written."""
+    found: Counter[str] = Counter()
+    for shard in shards:
+        found[shard.state] += pq.read_metadata(scratch / FOLDERS[shard.state] / shard.name).num_rows
+    if found != counts:
+        raise AccountingError(f"The shards hold {_shown(found)} rows, but {_shown(counts)} were planned.")
+
+
+def _install(scratch: Path, out: Path, manifest: dict[str, Any]) -> None:
+    """Put the new shards in the place of the old ones; the manifest goes first and comes back last."""
+    (out / "manifest.json").unlink(missing_ok=True)
+    for folder in FOLDERS.values():
+        shutil.rmtree(out / folder, ignore_errors=True)
+        if any((scratch / folder).iterdir()):
+            (scratch / folder).rename(out / folder)
+    shutil.rmtree(scratch)
+    write_text(out / "README.md", _card(manifest))
+    write_json(out / "manifest.json", manifest)
+
+
+def _card(manifest: Mapping[str, Any]) -> str:
+    """Return a data card whose head makes `load_dataset(out)` find the splits."""
+    counts = manifest["counts"]
+    folders = [folder for state, folder in FOLDERS.items() if counts[state]]
+    files = "\n".join(f"  - split: {folder}\n    path: {folder}/*.parquet" for folder in folders)
+    return (
+        f"---\nlanguage: ja\nconfigs:\n- config_name: default\n  data_files:\n{files}\n---\n\n# {manifest['task']}\n\n"
+        f"Made by datagen {manifest['datagen']} from {counts['inputs']:,} images: {counts['kept']:,} kept, "
+        f"{counts['dropped']:,} dropped by the policy {manifest['policy']['name']}, {counts['failed']:,} failed. "
+        "Recipe, policy, digests and the SHA-256 of every shard are in manifest.json; the source and the licence of "
+        "every picture stand in its row.\n"
+    )
+
+
+def _shown(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{counts.get(state, 0):,} {state}" for state in STATES)

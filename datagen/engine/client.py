@@ -1,0 +1,293 @@
+"""The chat client: requests over HTTP to one or several replicas of a model.
+
+What can pass is tried again with jitter and a cap (refused and broken connections, time limits, 408, 409, 425, 429,
+5xx); what cannot is not. A status from 400 up is never a result. All turns of one image go to one replica, so that
+its prefix and encoder caches hit; when the replica dies its conversations move to another one.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, Self
+
+import aiohttp
+import orjson
+import stamina
+
+from datagen.errors import DatagenError
+from datagen.failures import Failure
+from prompts import Sampling
+
+ChatMessage = Mapping[str, Any]
+"""One message as the chat API takes it; parts may hold `orjson.Fragment`s, which are spliced in as they are."""
+
+_PASSING_STATUSES = frozenset({408, 409, 425, 429})
+_HTTP_TRIES = 6
+_TIMEOUT_TRIES = 3
+_DOWN_SECONDS = 5.0
+
+
+class EndpointsGoneError(DatagenError):
+    """No replica of an engine has answered for the engine's `patience`; the run stops and can be resumed."""
+
+
+class Completion(NamedTuple):
+    """One answer. The token counts are 0 when the server reports none."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class _ServerRefusedError(Exception):
+    """A response with a status from 400 up."""
+
+    def __init__(self, status: int, excerpt: str, retry_after: float | None) -> None:
+        super().__init__(f"HTTP {status}: {excerpt}")
+        self.status = status
+        self.retry_after = retry_after
+
+    @property
+    def passing(self) -> bool:
+        return self.status in _PASSING_STATUSES or self.status >= 500
+
+
+@dataclass(eq=False)
+class Replica:
+    """One endpoint with the number of conversations it holds and the time until which it is avoided."""
+
+    url: str
+    conversations: int = 0
+    down_until: float = 0.0
+
+
+@dataclass
+class Conversation:
+    """A place in a replica's queue, held for all turns of one image."""
+
+    replica: Replica
+
+
+@dataclass
+class ChatClient:
+    """A client of one engine.
+
+    Use it as an asynchronous context manager, inside one event loop.
+
+    Attributes:
+        model: the name sent with every request.
+        endpoints: base URLs, `http://host:port/v1`.
+        key: the API key, sent as a bearer token and shown nowhere.
+        timeout: seconds for one answer.
+        patience: seconds without an answer from any replica after which `EndpointsGoneError` is raised.
+        retries: how many errors have been met so far.
+    """
+
+    model: str
+    endpoints: Sequence[str]
+    key: str | None = None
+    timeout: float = 180.0
+    patience: float = 120.0
+    retries: int = field(default=0, init=False)
+    _replicas: list[Replica] = field(init=False)
+    _session: aiohttp.ClientSession = field(init=False)
+    _last_sign_of_life: float = field(init=False)
+
+    async def __aenter__(self) -> Self:
+        self._replicas = [Replica(url) for url in self.endpoints]
+        self._last_sign_of_life = time.monotonic()
+        headers = {"Content-Type": "application/json"}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        self._session = aiohttp.ClientSession(
+            # Servers close idle connections after 5 s (uvicorn); being first avoids writing into a closed one.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
+            timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=10),
+            headers=headers,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    @asynccontextmanager
+    async def conversation(self) -> AsyncIterator[Conversation]:
+        """Hold a place at the least busy replica for all turns of one image."""
+        conversation = Conversation(self._least_busy())
+        conversation.replica.conversations += 1
+        try:
+            yield conversation
+        finally:
+            conversation.replica.conversations -= 1
+
+    async def complete(
+        self,
+        conversation: Conversation,
+        messages: Sequence[ChatMessage],
+        *,
+        sampling: Sampling,
+        seed: int,
+        schema: Mapping[str, Any] | None = None,
+        choices: Sequence[str] | None = None,
+    ) -> Completion:
+        """Ask for one answer.
+
+        Args:
+            conversation: the place at a replica, from `conversation()`.
+            messages: the chat so far.
+            sampling: temperature, top_p and max_tokens.
+            seed: makes the draw repeatable on the server.
+            schema: a JSON schema that the answer is held to.
+            choices: the only answers allowed (a vLLM extension).
+
+        Raises:
+            Failure: this request cannot be answered (`http_error`, `timeout`, `bad_response`).
+            EndpointsGoneError: no replica answers any more.
+        """
+        body: dict[str, Any] = {"model": self.model, "messages": messages, "seed": seed, **sampling.model_dump()}
+        if schema is not None:
+            named = {"name": "answer", "schema": schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+        if choices is not None:
+            body["structured_outputs"] = {"choice": list(choices)}
+        payload = orjson.dumps(body)
+        try:
+            async for attempt in stamina.retry_context(
+                on=self._retry_hook(conversation), attempts=None, timeout=None, wait_initial=0.2, wait_max=8.0
+            ):
+                with attempt:
+                    return await self._post(conversation.replica, payload)
+        except _ServerRefusedError as error:
+            raise Failure("http_error", self._redacted(str(error))) from error
+        except aiohttp.ClientError as error:
+            raise EndpointsGoneError(
+                f"No endpoint of the model {self.model} has answered for {self.patience:g} s "
+                f"({', '.join(self.endpoints)}; last: {self._redacted(str(error)) or type(error).__name__}). "
+                "Start the server again and run the same command: what is done is kept."
+            ) from error
+        except TimeoutError as error:
+            raise Failure("timeout", f"no answer within {self.timeout:g} s, {_TIMEOUT_TRIES} times") from error
+        raise AssertionError("the retry loop neither returned nor raised")
+
+    async def _post(self, replica: Replica, payload: bytes) -> Completion:
+        async with self._session.post(f"{replica.url}/chat/completions", data=payload) as response:
+            content = await response.read()
+            self._last_sign_of_life = time.monotonic()
+            if response.status >= 400:
+                excerpt = " ".join(content[:300].decode("utf-8", "replace").split())
+                raise _ServerRefusedError(response.status, excerpt, _retry_after(response.headers.get("Retry-After")))
+        try:
+            document = orjson.loads(content)
+            choice = document["choices"][0]
+            usage = document.get("usage") or {}
+            return Completion(
+                text=choice["message"]["content"] or "",
+                finish_reason=choice.get("finish_reason") or "",
+                prompt_tokens=int(usage.get("prompt_tokens") or 0),
+                completion_tokens=int(usage.get("completion_tokens") or 0),
+            )
+        except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise Failure("bad_response", f"the response is not a chat completion ({type(error).__name__})") from error
+
+    def _retry_hook(self, conversation: Conversation) -> Callable[[Exception], bool | float]:
+        """Return what decides, for one request, whether an error is worth another try, and after how many seconds."""
+        tries = {"http": 0, "timeout": 0}
+
+        def decide(error: Exception) -> bool | float:
+            self.retries += 1
+            if isinstance(error, _ServerRefusedError):
+                tries["http"] += 1
+                if not error.passing or tries["http"] >= _HTTP_TRIES:
+                    return False
+                return True if error.retry_after is None else error.retry_after + random.uniform(0, 0.5)
+            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+                tries["timeout"] += 1
+                self._move(conversation)
+                return tries["timeout"] < _TIMEOUT_TRIES
+            if isinstance(error, aiohttp.ClientError):
+                self._move(conversation)
+                return time.monotonic() - self._last_sign_of_life < self.patience
+            return False
+
+        return decide
+
+    def _least_busy(self) -> Replica:
+        now = time.monotonic()
+        return min(self._replicas, key=lambda replica: (max(replica.down_until - now, 0.0), replica.conversations))
+
+    def _move(self, conversation: Conversation) -> None:
+        """Avoid a replica that broke a connection for a while, and continue its conversation elsewhere."""
+        conversation.replica.down_until = time.monotonic() + _DOWN_SECONDS
+        conversation.replica.conversations -= 1
+        conversation.replica = self._least_busy()
+        conversation.replica.conversations += 1
+
+    def _redacted(self, text: str) -> str:
+        return text.replace(self.key, "***") if self.key else text
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3), at most 60."""
+    if not header:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(header).timestamp() - time.time()
+        except ValueError:
+            return None
+    return min(max(seconds, 0.0), 60.0)
+
+
+async def served_models(endpoint: str, key: str | None = None, seconds: float = 10.0) -> list[str]:
+    """Return the names of the models that an endpoint serves.
+
+    Raises:
+        DatagenError: the endpoint does not answer, or is no OpenAI-compatible server.
+    """
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    limits = aiohttp.ClientTimeout(total=seconds)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=limits, headers=headers) as session,
+            session.get(f"{endpoint}/models") as response,
+        ):
+            if response.status >= 400:
+                raise DatagenError(
+                    f"The endpoint {endpoint} answered HTTP {response.status} to /models; check the address "
+                    "(it ends in /v1) and the API key."
+                )
+            document = orjson.loads(await response.read())
+            return [str(entry["id"]) for entry in document["data"]]
+    except (aiohttp.ClientError, TimeoutError) as error:
+        reason = str(error) or "no answer in time"
+        raise DatagenError(
+            f"The endpoint {endpoint} does not answer ({reason}). Start the server, or leave --endpoint out and "
+            "datagen starts one."
+        ) from error
+    except (orjson.JSONDecodeError, LookupError, TypeError) as error:
+        raise DatagenError(
+            f"The endpoint {endpoint} is no OpenAI-compatible server; its address ends in /v1."
+        ) from error
+
+
+async def check_endpoints(model: str, endpoints: Sequence[str], key: str | None = None) -> str:
+    """Make sure that every endpoint serves the model, and return its name (the only one served, if `model` is empty).
+
+    Raises:
+        DatagenError: an endpoint is dead, or serves other models.
+    """
+    served = await asyncio.gather(*(served_models(endpoint, key) for endpoint in endpoints))
+    for endpoint, names in zip(endpoints, served, strict=True):
+        if not model and len(names) == 1:
+            model = names[0]
+        if model not in names:
+            wanted = f"does not serve the model '{model}'" if model else "serves several models"
+            raise DatagenError(f"The endpoint {endpoint} {wanted}; name one of: {', '.join(names)} (--model).")
+    return model

@@ -1,0 +1,168 @@
+"""A vLLM server on this machine, for as long as it is needed.
+
+vLLM runs as a program of its own and is spoken to over HTTP; datagen imports nothing of it. The server dies with the
+process that started it, also when that is killed.
+"""
+
+import ctypes
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from datagen.errors import DatagenError
+
+_STOP_SECONDS = 20
+_PR_SET_PDEATHSIG = 1
+_CPU_ARGS = ("--enforce-eager", "--gpu-memory-utilization", "0.3")
+_CPU_ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_TARGET_DEVICE": "cpu"}
+
+
+class RunningServer(NamedTuple):
+    """A server that answers.
+
+    Attributes:
+        endpoint: the base URL, `http://127.0.0.1:port/v1`.
+        model: the name that it serves the model by.
+        pid: of the server's process, which leads a process group.
+        seconds: from the start to the first answer.
+    """
+
+    endpoint: str
+    model: str
+    pid: int
+    seconds: float
+
+
+def gpu_count() -> int:
+    """Return how many NVIDIA GPUs this machine has, by its device files."""
+    return len([path for path in Path("/dev").glob("nvidia[0-9]*") if path.name[6:].isdigit()])
+
+
+def serve_command(model: str, weights: str, port: int, args: Sequence[str] = ()) -> list[str]:
+    """Return the command that serves a model: a replica a GPU, or eagerly on the CPU when there is none."""
+    gpus = gpu_count()
+    device_args = ("--data-parallel-size", str(gpus)) if gpus > 1 else () if gpus else _CPU_ARGS
+    return [
+        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
+        *("--model", weights, "--served-model-name", model, "--host", "127.0.0.1", "--port", str(port)),
+        # Free white space between JSON tokens can eat the whole budget of an answer.
+        *("--structured-outputs-config", '{"disable_any_whitespace": true}'),
+        *device_args,
+        *args,
+    ]
+
+
+@contextmanager
+def local_server(
+    model: str,
+    log: Path,
+    weights: str | None = None,
+    args: Sequence[str] = (),
+    start_seconds: int = 900,
+    waiting: Callable[[str], None] | None = None,
+) -> Iterator[RunningServer]:
+    """Start a vLLM server, wait until it answers, and end it afterwards, also when interrupted.
+
+    Args:
+        model: the name to serve it by.
+        log: the file that takes what the server prints.
+        weights: what vLLM is to load, a folder or a hub name; `model` when none is given.
+        args: further arguments of the server.
+        start_seconds: how long it may take until it answers.
+        waiting: called about twice a second with a line for the user.
+
+    Raises:
+        DatagenError: vLLM is not installed, or the server does not come up; the message ends with its last error.
+    """
+    if importlib.util.find_spec("vllm") is None:
+        raise DatagenError(
+            "There is no endpoint and vLLM is not installed. Install it with pip install 'datagen[gpu]' or "
+            "'datagen[cpu]', or name a running server with --endpoint http://host:port/v1."
+        )
+    port = _free_port()
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"} if Path(weights or model).is_dir() else dict(os.environ)
+    if not gpu_count():
+        environment |= {key: value for key, value in _CPU_ENVIRONMENT.items() if key not in environment}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            serve_command(model, weights or model, port, args),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,  # a Ctrl-C reaches datagen alone, which then ends the server
+            preexec_fn=_die_with_parent,
+        )
+    try:
+        _wait(process, f"http://127.0.0.1:{port}/health", log, start_seconds, waiting)
+        yield RunningServer(f"http://127.0.0.1:{port}/v1", model, process.pid, time.monotonic() - started)
+    finally:
+        _stop(process)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(
+    process: "subprocess.Popen[bytes]",
+    url: str,
+    log: Path,
+    start_seconds: int,
+    waiting: Callable[[str], None] | None,
+) -> None:
+    started = time.monotonic()
+    while (elapsed := time.monotonic() - started) < start_seconds:
+        if process.poll() is not None:
+            raise DatagenError(f"The vLLM server ended while starting ({_last_error(log)}). Its log is {log}.")
+        try:
+            with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 (our own http address)
+                if response.status == 200:
+                    return
+        except (urllib.error.URLError, OSError):
+            pass
+        if waiting is not None:
+            waiting(f"waiting for the server, {elapsed:.0f} s")
+        time.sleep(0.5)
+    raise DatagenError(
+        f"The vLLM server did not answer within {start_seconds} s; raise server.start_seconds, or read its log {log}."
+    )
+
+
+def _last_error(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line.strip() for line in lines if "Error" in line or "error:" in line]
+    return (errors or lines or ["it printed nothing"])[-1][-300:]
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """End the server's whole process group, kindly first."""
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, kind)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    process.wait()

@@ -1,0 +1,25 @@
+"""Errors that are meant for the person at the keyboard."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DatagenError(Exception):
+    """Something that the user can mend; the message is a sentence that says what to do.
+
+    The command line prints the message alone and exits with 2. Everything else that escapes is a defect of datagen.
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a clause that names what is allowed, with the nearest valid name first when one is close.
+
+    >>> nearest("polcy", ["policy", "source"])
+    "did you mean 'policy'? (known: policy, source)"
+    >>> nearest("x", ["policy", "source"])
+    'known: policy, source'
+    """
+    names = sorted(known)
+    listed = f"known: {', '.join(names)}"
+    close = get_close_matches(name, names, n=1)
+    return f"did you mean '{close[0]}'? ({listed})" if close else listed

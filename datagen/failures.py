@@ -1,0 +1,31 @@
+"""Why an image can end as `failed`: one class and one sentence each.
+
+A `Failure` is about one image and never stops a run. What stops a run is a `datagen.errors.DatagenError`.
+"""
+
+from typing import Literal, get_args
+
+FailureClass = Literal[
+    "unreadable",  # the bytes could not be read from the source
+    "not_an_image",  # the bytes are no picture of a known format
+    "corrupt_image",  # a picture that is cut short or broken
+    "too_large",  # over the limit in bytes or pixels
+    "too_small",  # under the limit in pixels
+    "http_error",  # the server refused the request, or kept failing
+    "timeout",  # the server did not answer in time, again and again
+    "bad_response",  # the server's response is not a chat completion
+    "length",  # the answer reached max_tokens
+    "empty_answer",
+    "unparsable_answer",
+    "internal",  # a defect of datagen; the message names the exception
+]
+FAILURE_CLASSES: tuple[str, ...] = get_args(FailureClass)
+
+
+class Failure(Exception):  # noqa: N818 (a failed row is an outcome, not a program error)
+    """The end of one image: `failure_class` for the counts, the message for the reader."""
+
+    def __init__(self, failure_class: FailureClass, message: str) -> None:
+        super().__init__(message)
+        self.failure_class: FailureClass = failure_class
+        self.message = message

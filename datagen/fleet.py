@@ -1,0 +1,92 @@
+"""The Ray workers of a run: every part that is not sealed goes to one of them.
+
+Ray Core and not Ray Data: the unit of work is a part with a journal of its own, which a restarted worker continues;
+Ray Data would run a block of rows again from its beginning, and pay for its answers twice. When a worker dies, Ray
+starts it again and repeats its calls (`max_restarts`, `max_task_retries`).
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from datagen.errors import DatagenError
+from datagen.progress import ProgressLine
+from datagen.worker import PARTS_AT_ONCE, Job, Worker
+
+_LOOK_SECONDS = 0.5
+
+
+def start_ray() -> None:
+    """Join the Ray cluster of the environment (RAY_ADDRESS), or start Ray on this machine, quietly."""
+    if ray.is_initialized():
+        return
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+    ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
+
+
+def cpus() -> int:
+    """Return the CPUs of the cluster."""
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+    return max(1, int(resources.get("CPU", 1)))
+
+
+def make_parts(job: Job, numbers: Sequence[int], workers: int | None, line: ProgressLine) -> None:
+    """Make parts with a fleet of workers until all are sealed.
+
+    Raises:
+        DatagenError: the run cannot go on; what is done is in the parts' journals.
+    """
+    size = min(workers or cpus(), len(numbers))
+    actor = ray.remote(Worker).options(
+        num_cpus=0.5, max_restarts=-1, max_task_retries=-1, max_concurrency=PARTS_AT_ONCE + 2
+    )
+    fleet: list[Any] = [actor.remote(job) for _ in range(size)]
+    waiting = iter(numbers)
+    under_way: dict[Any, Any] = {}
+    try:
+        for worker in fleet:
+            under_way |= {worker.make_part.remote(number): worker for number in islice(waiting, PARTS_AT_ONCE)}
+        while under_way:
+            done, _ = ray.wait(list(under_way), timeout=_LOOK_SECONDS)
+            line.show(_get([worker.progress.remote() for worker in fleet]))
+            for reference in done:
+                worker = under_way.pop(reference)
+                _get(reference)
+                under_way |= {worker.make_part.remote(number): worker for number in islice(waiting, 1)}
+    finally:
+        for worker in fleet:
+            ray.kill(worker)
+
+
+def _get(references: Any) -> Any:
+    """Return results; an error for the user comes out as it was raised in the worker."""
+    try:
+        return ray.get(references)
+    except RayTaskError as error:
+        if isinstance(error.cause, DatagenError):
+            raise error.cause from None
+        raise
+    except RayError as error:
+        raise DatagenError(f"Ray lost its workers ({type(error).__name__}); run the same command to go on.") from error
+
+
+def run_remotely(function: Any, *args: Any) -> Any:
+    """Run a function in a Ray worker process and return its result, so that the driver's memory stays small."""
+    return _get(ray.remote(num_cpus=0)(function).remote(*args))
+
+
+def side_by_side(function: Any, calls: Iterator[tuple[Any, ...]]) -> Iterator[Any]:
+    """Run a function for every tuple of arguments on all CPUs, and yield the results in order."""
+    remote = ray.remote(num_cpus=1)(function)
+    ahead = 2 * cpus()
+    queue = [remote.remote(*args) for args in islice(calls, ahead)]
+    while queue:
+        yield _get(queue.pop(0))
+        queue += [remote.remote(*args) for args in islice(calls, 1)]

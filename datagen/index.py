@@ -1,0 +1,105 @@
+"""The index: the table of all images of a run, listed before work starts.
+
+`index.parquet` holds one entry an image, in the source's order, and one row group a part, so that the worker of part
+*k* reads row group *k* alone. The row ids stand in it, derived from the keys: an image has its id before its bytes
+are read, and keeps it when they never can be.
+"""
+
+import os
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from datagen.errors import DatagenError
+from datagen.sources import Entry, Source
+
+_FIELDS: "list[pa.Field[Any]]" = [
+    pa.field("id", pa.string()),
+    pa.field("key", pa.string()),
+    pa.field("path", pa.binary()),
+    pa.field("row", pa.int64()),
+    pa.field("row_group", pa.int32()),
+    pa.field("url", pa.string()),
+    pa.field("license", pa.string()),
+]
+SCHEMA = pa.schema(_FIELDS)
+
+
+class Listed(NamedTuple):
+    """An image of the index: its position, its id, and the source's entry."""
+
+    position: int
+    id: str
+    entry: Entry
+
+
+def row_id(key: str) -> str:
+    """Return the id of the image with this key: its 128-bit xxHash (XXH3), in hex.
+
+    >>> row_id("花/桜.png")
+    '2c28f8b73551cbfe967ec0ddddf17e44'
+    """
+    return xxhash.xxh3_128_hexdigest(key.encode("utf-8", "surrogatepass"))
+
+
+def write_index(source: Source, path: Path, part_rows: int, limit: int | None = None) -> int:
+    """List a source into an index and return the number of images.
+
+    The file appears by rename when it is complete. Memory does not grow with the number of images.
+
+    Raises:
+        DatagenError: the source cannot be listed, or is empty.
+    """
+    entries = islice(source.entries(), limit)
+    unfinished = path.with_suffix(".unfinished")
+    count = 0
+    with pq.ParquetWriter(unfinished, SCHEMA, compression="zstd") as writer:
+        while rows := [(row_id(entry.key), *_cells(entry)) for entry in islice(entries, part_rows)]:
+            columns = [
+                pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)
+            ]
+            writer.write_batch(pa.record_batch(columns, schema=SCHEMA), row_group_size=part_rows)
+            count += len(rows)
+    if not count:
+        unfinished.unlink()
+        raise DatagenError("The source holds no images; check source.path (--images), and source.column for tables.")
+    os.replace(unfinished, path)  # noqa: PTH105
+    return count
+
+
+def _cells(entry: Entry) -> tuple[str, bytes, int, int, str, str]:
+    return entry.key, entry.path, entry.row, entry.row_group, entry.url, entry.license
+
+
+class Index:
+    """A written index.
+
+    Raises:
+        DatagenError: the file is missing or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = pq.ParquetFile(path)
+        except (OSError, pa.ArrowException) as error:
+            raise DatagenError(f"The index {path} cannot be read ({error}); start over with --fresh.") from error
+        self.count: int = self._file.metadata.num_rows
+        self.parts: int = self._file.num_row_groups
+        self._part_rows: int = self._file.metadata.row_group(0).num_rows
+
+    def part(self, number: int) -> list[Listed]:
+        """Return the images of one part, in the source's order."""
+        first = number * self._part_rows
+        rows = self._file.read_row_group(number).to_pylist()
+        return [
+            Listed(
+                first + offset,
+                row["id"],
+                Entry(row["key"], row["path"], row["row"], row["row_group"], row["url"], row["license"]),
+            )
+            for offset, row in enumerate(rows)
+        ]

@@ -1,0 +1,171 @@
+"""The main job from end to end: list, make, cut, account."""
+
+import asyncio
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import orjson
+from rich.console import Console
+
+from datagen.cut import cut
+from datagen.engine.client import check_endpoints
+from datagen.engine.server import gpu_count, local_server
+from datagen.errors import DatagenError
+from datagen.fleet import make_parts, run_remotely, start_ray
+from datagen.index import Index, write_index
+from datagen.judging import judge_parts
+from datagen.parts import reopen_failed
+from datagen.progress import ProgressLine, duration
+from datagen.recipe import Recipe, Source, api_key
+from datagen.run_directory import RunDirectory, identity
+from datagen.sources import open_source
+from datagen.worker import Job
+from filters import Policy, PolicyError, load_policy
+
+
+class Outcome(NamedTuple):
+    """A finished run: its directory, its manifest, and how long the making took in seconds."""
+
+    directory: RunDirectory
+    manifest: dict[str, Any]
+    seconds: float
+
+
+def read_policy(name: str | Path) -> Policy:
+    """Load a policy.
+
+    Raises:
+        DatagenError: there is no such policy, or it is not valid.
+    """
+    try:
+        return load_policy(name)
+    except PolicyError as error:
+        raise DatagenError(str(error)) from error
+
+
+def run(recipe: Recipe, out: Path, console: Console, *, fresh: bool = False, retry_failed: bool = False) -> Outcome:
+    """Run a recipe into a directory, or go on with what is there.
+
+    Args:
+        recipe: what to make.
+        out: the run's directory.
+        console: where progress is shown.
+        fresh: throw away an earlier run first.
+        retry_failed: make the failed images of an earlier run again.
+
+    Raises:
+        DatagenError: wrong input, or the run cannot go on; the message says what to do.
+    """
+    policy = read_policy(recipe.policy)
+    source = open_source(recipe.source, recipe.images.max_bytes)
+    next(source.entries(), None)  # a missing or unreadable source is found before anything starts
+    directory = RunDirectory(out.absolute())
+    with directory.locked():
+        if fresh:
+            directory.clear()
+        resumed = directory.claim(recipe)
+        start_ray()
+        if not directory.index.exists():
+            run_remotely(_list, recipe.source, recipe.images.max_bytes, directory.index, recipe.output.part_rows)
+        index = Index(directory.index)
+        if retry_failed:
+            again = sum(reopen_failed(directory.parts, number) for number in range(index.parts))
+            console.print(f"{again:,} failed images are tried again.")
+        numbers = directory.unsealed(index)
+        directory.note_policy(policy.digest, at_work=bool(numbers))
+        before = _states(directory.parts)
+        if resumed:
+            console.print(f"Going on: {before.total():,} of {index.count:,} images are in complete parts.")
+        started = time.monotonic()
+        if numbers:
+            with (
+                served(recipe, directory, console) as (ready, keys),
+                ProgressLine(console, index.count, before) as line,
+            ):
+                job = Job(ready, policy.to_dict(), directory.index, directory.parts, keys)
+                make_parts(job, numbers, recipe.workers, line)
+        seconds = time.monotonic() - started
+        manifest = _cut(recipe, directory, policy, index, console, anew=bool(numbers))
+    return Outcome(directory, manifest, seconds)
+
+
+@contextmanager
+def served(recipe: Recipe, directory: RunDirectory, console: Console) -> Iterator[tuple[Recipe, dict[str, str | None]]]:
+    """Yield the recipe with endpoints for every engine, starting servers for those that have none, and the API keys.
+
+    Raises:
+        DatagenError: an endpoint is dead or serves another model, or a server does not start.
+    """
+    engines = dict(recipe.engines)
+    keys = {name: api_key(engine) for name, engine in engines.items()}
+    with ExitStack() as servers:
+        for name, engine in recipe.engines.items():
+            if engine.endpoints:
+                model = asyncio.run(check_endpoints(engine.model, engine.endpoints, keys[name]))
+                engines[name] = engine.model_copy(update={"model": model})
+                continue
+            device = f"{gpu_count()} GPU" if gpu_count() else "CPU"
+            console.print(f"Starting a vLLM server for {engine.model} on the {device} (log: {directory.server_log}).")
+            with console.status("waiting for the server, 0 s") as status:
+                server = servers.enter_context(
+                    local_server(
+                        engine.model,
+                        directory.server_log,
+                        engine.weights,
+                        engine.server.args,
+                        engine.server.start_seconds,
+                        waiting=status.update,
+                    )
+                )
+            console.print(f"The server answers after {duration(server.seconds)} at {server.endpoint}.")
+            engines[name] = engine.model_copy(update={"endpoints": (server.endpoint,)})
+        yield recipe.model_copy(update={"engines": engines}), keys
+
+
+def _list(settings: Source, max_bytes: int, path: Path, part_rows: int) -> int:
+    return write_index(open_source(settings, max_bytes), path, part_rows, settings.limit)
+
+
+def _states(parts: Path) -> Counter[str]:
+    """Count the rows of the complete parts by state."""
+    if not any(parts.glob("part-*.parquet")):
+        return Counter()
+    with duckdb.connect() as connection:
+        connection.read_parquet(f"{parts}/part-*.parquet").create_view("parts")
+        return Counter(dict(connection.sql("SELECT state, count(*) FROM parts GROUP BY state").fetchall()))
+
+
+def _cut(
+    recipe: Recipe, directory: RunDirectory, policy: Policy, index: Index, console: Console, *, anew: bool
+) -> dict[str, Any]:
+    """Cut the shards, unless those of an earlier cut are still right."""
+    facts = {
+        "task": recipe.task,
+        "recipe": identity(recipe),
+        "output": recipe.output.model_dump(mode="json"),
+        "policy": {"name": policy.name, "digest": policy.digest, "rules": policy.to_dict()["rules"]},
+    }
+    if not anew and directory.manifest.exists():
+        manifest: dict[str, Any] = orjson.loads(directory.manifest.read_bytes())
+        if all(manifest.get(key) == value for key, value in facts.items()):
+            return manifest
+    console.print("Cutting the shards.")
+    free = shutil.disk_usage(directory.path).free
+    needed = sum(path.stat().st_size for path in directory.parts.glob("*.tar"))
+    if needed > free:
+        raise DatagenError(
+            f"The shards need about {needed / 1e9:.1f} GB, and {directory.path} has {free / 1e9:.1f} GB free. "
+            "Make room and run the same command again: no model is called for what is done."
+        )
+    verdicts = None
+    if not directory.judged_by(policy.digest):
+        console.print(f"Judging the stored answers by the policy {policy.name}; no model is called.")
+        verdicts = directory.path / "verdicts.parquet"
+        judge_parts(directory.parts, policy, verdicts)
+    return cut(directory.parts, directory.path, recipe.output, facts, index.count, verdicts)

@@ -1,0 +1,90 @@
+"""Progress of long work: a live line on a terminal, a plain line now and then elsewhere."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from datagen.worker import Progress
+
+PLAIN_SECONDS = 10.0
+_BAR_WIDTH = 24
+
+
+class ProgressLine:
+    """Shows images done, rates, states and the time left. Use it as a context manager.
+
+    Args:
+        console: where it is shown.
+        total: images of the run.
+        before: how many of them each state had before this start.
+    """
+
+    def __init__(self, console: Console, total: int, before: Counter[str]) -> None:
+        self._console = console
+        self._total = total
+        self._before = before
+        self._started = time.monotonic()
+        self._plain_shown = self._started
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> "ProgressLine":
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, workers: Sequence[Progress]) -> None:
+        """Show what the workers have done since the start."""
+        now = time.monotonic()
+        line = progress_text(self._total, self._before, workers, now - self._started)
+        if self._live is not None:
+            self._live.update(Text(line, overflow="ellipsis", no_wrap=True))
+        elif now - self._plain_shown >= PLAIN_SECONDS:
+            self._plain_shown = now
+            self._console.print(line, highlight=False, soft_wrap=True)
+
+
+def progress_text(total: int, before: Counter[str], workers: Sequence[Progress], seconds: float) -> str:
+    """Return the line for `seconds` of work.
+
+    >>> worker = Progress(Counter(kept=40, dropped=8, failed=2), 9000, 6000, 0)
+    >>> progress_text(200, Counter(kept=50), [worker], 10.0)
+    '━━━━━━━━━━━━──────────── 100/200 images · 5.0 images/s · 600 tokens/s · kept 90 dropped 8 failed 2 · 0:20 left'
+    """
+    new = sum((worker.states for worker in workers), Counter[str]())
+    states = before + new
+    done = states.total()
+    rate = new.total() / max(seconds, 1e-9)
+    tokens = sum(worker.completion_tokens for worker in workers) / max(seconds, 1e-9)
+    retries = sum(worker.retries for worker in workers)
+    filled = _BAR_WIDTH * done // max(total, 1)
+    pieces = [
+        f"{'━' * filled}{'─' * (_BAR_WIDTH - filled)} {done:,}/{total:,} images",
+        f"{rate:,.1f} images/s",
+        f"{tokens:,.0f} tokens/s",
+        f"kept {states['kept']:,} dropped {states['dropped']:,} failed {states['failed']:,}",
+        f"{duration((total - done) / rate)} left" if new else "starting",
+    ]
+    if retries:
+        pieces.insert(3, f"{retries:,} retries")
+    return " · ".join(pieces)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds for a reader.
+
+    >>> duration(3725)
+    '1:02:05'
+    >>> duration(75)
+    '1:15'
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,316 @@
+"""The recipe: one YAML file that says what to make, from what, with which models, and where it goes.
+
+Everything is validated when it enters; a message names the field, the value, what is allowed and what to do.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from datagen.errors import DatagenError, nearest
+from prompts import Prompt, PromptError, Sampling, load_prompt
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Section):
+    """Where the images come from.
+
+    Attributes:
+        name: recorded in every row.
+        path: a folder of pictures, a table of paths or URLs (.csv, .jsonl, .parquet), Parquet files or a saved
+            `datasets` directory with an image column, or the name of a data set on the Hugging Face hub.
+        kind: how to read `path`; `auto` decides by looking at it.
+        column: the column with the image, path or URL; found by itself when it is named image, path, file_name or url.
+        split: the split of a hub data set.
+        limit: only the first so many images of the listing.
+        license: recorded in every row that has none of its own.
+        allow_private_hosts: host names whose images may be fetched although they resolve to private addresses.
+    """
+
+    name: str = "images"
+    path: str
+    kind: Literal["auto", "folder", "table", "parquet", "hub"] = "auto"
+    column: str | None = None
+    split: str = "train"
+    limit: int | None = Field(None, ge=1)
+    license: str = ""
+    allow_private_hosts: tuple[str, ...] = ()
+
+
+class Images(_Section):
+    """Limits on pictures; a picture over `send_pixels` is shrunk once, all others pass through unchanged."""
+
+    max_bytes: int = Field(64 * 2**20, ge=1)
+    max_pixels: int = Field(100_000_000, ge=1)
+    min_side: int = Field(16, ge=1)
+    send_pixels: int = Field(1536 * 1536, ge=1)
+
+
+class Server(_Section):
+    """A vLLM server that datagen starts on this machine for the run.
+
+    Attributes:
+        args: further arguments of `vllm serve`, in order.
+        start_seconds: how long it may take until it answers.
+    """
+
+    args: tuple[str, ...] = ()
+    start_seconds: int = Field(900, ge=1)
+
+
+class Engine(_Section):
+    """A model and how to reach it.
+
+    Attributes:
+        model: the name that the server knows it by; with endpoints that serve one model alone it may be left out.
+        weights: what vLLM is to load when datagen starts the server: a folder or a hub name; `model` if not given.
+        endpoints: base URLs of OpenAI-compatible servers, `http://host:port/v1`; none means that datagen starts one.
+        vision: whether the picture is sent; false for a text model that works from the caption.
+        api_key_env: the environment variable that holds the API key.
+        timeout: seconds that one answer may take.
+        patience: seconds for which no endpoint may answer before the run stops.
+    """
+
+    model: str = ""
+    weights: str | None = None
+    endpoints: tuple[str, ...] = ()
+    vision: bool = True
+    api_key_env: str | None = None
+    timeout: float = Field(180.0, gt=0)
+    patience: float = Field(120.0, gt=0)
+    server: Server = Server()
+
+    @field_validator("endpoints")
+    @classmethod
+    def _base_urls(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
+        for url in endpoints:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"'{url}' is no base URL; write it as http://host:port/v1")
+        return tuple(url.rstrip("/") for url in endpoints)
+
+    @model_validator(mode="after")
+    def _something_to_serve(self) -> Self:
+        if not self.model and not self.endpoints:
+            raise ValueError("name a model, or give endpoints that serve one")
+        return self
+
+
+class Stage(_Section):
+    """One step of the conversation: a prompt, put to an engine, `repeat` times.
+
+    Attributes:
+        as_turn: for a caption stage, whether the caption also becomes the first turn of the dialogue.
+        attempts: how often an unusable answer (cut off, empty, unparsable) is asked for in all.
+        sampling: overrides of the prompt's own sampling.
+    """
+
+    prompt: str
+    engine: str
+    repeat: int = Field(1, ge=1, le=20)
+    as_turn: bool = False
+    attempts: int = Field(3, ge=1, le=10)
+    sampling: dict[Literal["temperature", "top_p", "max_tokens"], float] = {}
+
+
+class Output(_Section):
+    """How the run is written: the size of a shard in bytes, rows a row group, images a part."""
+
+    shard_bytes: int = Field(500 * 10**6, ge=1)
+    row_group_rows: int = Field(256, ge=1)
+    part_rows: int = Field(256, ge=1)
+
+
+class Recipe(_Section):
+    """What to make.
+
+    Attributes:
+        task: names the product and stands in every row.
+        source: where the images come from.
+        images: limits on pictures.
+        engines: the models, by name.
+        stages: the conversation, step by step.
+        policy: a shipped policy's name, or the path of a policy file.
+        seed: every draw depends on it and on the row alone.
+        workers: Ray workers; none means one a CPU.
+        in_flight: images in conversation at once, a worker.
+        output: how the run is written.
+    """
+
+    task: str = "visual_instruction"
+    source: Source
+    images: Images = Images()
+    engines: dict[str, Engine] = Field(min_length=1)
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    policy: str = "standard"
+    seed: int = 0
+    workers: int | None = Field(None, ge=1)
+    in_flight: int = Field(128, ge=1)
+    output: Output = Output()
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Self:
+        turns = False
+        for number, stage in enumerate(self.stages):
+            if stage.engine not in self.engines:
+                raise ValueError(
+                    f"stages.{number}.engine '{stage.engine}' is not an engine: {nearest(stage.engine, self.engines)}"
+                )
+            prompt = self.prompt(stage)
+            if prompt.answer.reads_as == "caption" and stage.as_turn and not prompt.instructions:
+                raise ValueError(f"stages.{number}.as_turn needs instructions in the prompt '{stage.prompt}'")
+            turns |= prompt.answer.reads_as != "caption" or stage.as_turn
+            self.sampling(stage)
+        if not turns:
+            raise ValueError(
+                "stages make no turn of dialogue; add a question-answer stage, or set as_turn: true "
+                "on the caption stage"
+            )
+        return self
+
+    def prompt(self, stage: Stage) -> Prompt:
+        """Return the stage's prompt."""
+        return load_prompt(stage.prompt)
+
+    def sampling(self, stage: Stage) -> Sampling:
+        """Return the prompt's sampling with the stage's overrides."""
+        base = self.prompt(stage).sampling
+        return Sampling.model_validate({**base.model_dump(), **stage.sampling})
+
+
+def load_recipe(path: Path, overrides: Iterable[str] = (), replace: dict[str, Any] | None = None) -> Recipe:
+    """Load and validate a recipe.
+
+    Args:
+        path: the YAML file. Relative paths in it (source, prompts, policy, models) are looked up from where the
+            command runs first, then from the recipe's folder.
+        overrides: `key=value` with dotted keys, the value read as YAML: `stages.1.repeat=4`.
+        replace: the same as dotted keys with Python values; applied first.
+
+    Raises:
+        DatagenError: the file cannot be read, or a field is wrong.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatagenError(
+            f"The recipe {path} cannot be read: {error.strerror}. Give the path of a YAML file."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DatagenError(f"The recipe {path} is not valid YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise DatagenError(f"The recipe {path} must be a mapping with source, engines and stages.")
+    for key, value in (replace or {}).items():
+        _set(document, key, value)
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise DatagenError(f"--set {override}: write it as key=value, for example stages.1.repeat=4.")
+        try:
+            _set(document, key, yaml.safe_load(text))
+        except yaml.YAMLError as error:
+            raise DatagenError(f"--set {override}: the value is not valid YAML: {error}") from error
+    _resolve_paths(document, path.parent)
+    try:
+        return Recipe.model_validate(document)
+    except PromptError as error:
+        raise DatagenError(f"{path}: {error}") from error
+    except ValidationError as error:
+        raise DatagenError(f"{path}: {_sentence(error)}") from error
+
+
+def _set(document: dict[str, Any], key: str, value: object) -> None:
+    """Set a dotted key; numbers index into lists, and `*` stands for every entry of a mapping."""
+    *parents, last = key.split(".")
+    targets: list[Any] = [document]
+    try:
+        for name in parents:
+            targets = [inner for target in targets for inner in _inner(target, name)]
+        for target in targets:
+            target[int(last) if isinstance(target, list) else last] = value
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
+        raise DatagenError(
+            f"--set {key}: the recipe has no such place; write it as stages.0.prompt, for example."
+        ) from error
+
+
+def _inner(target: Any, name: str) -> list[Any]:
+    if isinstance(target, list):
+        return [target[int(name)]]
+    return list(target.values()) if name == "*" else [target.setdefault(name, {})]
+
+
+def _resolve_paths(document: dict[str, Any], folder: Path) -> None:
+    """Make paths that exist only from the recipe's folder absolute."""
+
+    def resolved(value: object) -> object:
+        if isinstance(value, str) and value and not Path(value).exists() and (folder / value).exists():
+            return str((folder / value).resolve())
+        return value
+
+    for section, name in _path_fields(document):
+        section[name] = resolved(section[name])
+
+
+def _path_fields(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    sections = [(document.get("source"), "path"), (document, "policy")]
+    engines, stages = document.get("engines"), document.get("stages")
+    sections += [(engine, "weights") for engine in engines.values()] if isinstance(engines, dict) else []
+    sections += [(stage, "prompt") for stage in stages] if isinstance(stages, list) else []
+    for section, name in sections:
+        if isinstance(section, dict) and name in section:
+            yield section, name
+
+
+def _sentence(error: ValidationError) -> str:
+    """Return the first fault as one sentence with the field, the value, and the nearest valid name."""
+    fault = error.errors()[0]
+    field = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        *parents, name = map(str, fault["loc"])
+        where = f" in {'.'.join(parents)}" if parents else ""
+        return f"there is no field '{name}'{where}: {nearest(name, _fields_at(fault['loc'][:-1]))}."
+    if fault["type"] == "missing":
+        return f"the field {field} is missing; add it."
+    message = fault["msg"].removeprefix("Value error, ")
+    shown = f"{field} is {fault['input']!r}, but " if isinstance(fault["input"], str | int | float | bool) else ""
+    prefix = shown or (f"{field}: " if field else "")
+    return f"{prefix}{message[:1].lower()}{message[1:]}."
+
+
+def _fields_at(location: tuple[int | str, ...]) -> Iterable[str]:
+    """Return the names that are allowed at a place in the recipe."""
+    sections: dict[str, type[BaseModel]] = {
+        "source": Source,
+        "images": Images,
+        "engines": Engine,
+        "stages": Stage,
+        "output": Output,
+    }
+    if not location:
+        return Recipe.model_fields
+    if "server" in location:
+        return Server.model_fields
+    return sections.get(str(location[0]), Recipe).model_fields
+
+
+def api_key(engine: Engine) -> str | None:
+    """Return the engine's API key from the environment.
+
+    Raises:
+        DatagenError: the recipe names a variable that is not set.
+    """
+    if engine.api_key_env is None:
+        return None
+    key = os.environ.get(engine.api_key_env)
+    if not key:
+        raise DatagenError(
+            f"The environment variable {engine.api_key_env} (api_key_env) is not set; export the API key in it."
+        )
+    return key

@@ -1,0 +1,88 @@
+"""Where images come from: each source lists its entries, and reads the bytes of one.
+
+A source lists once, cheaply, into the index; workers read the bytes later, by the entry alone. A new source is one
+module with a class of the shape of `Source` and one line in `open_source`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from datagen import recipe
+from datagen.errors import DatagenError
+
+
+class Entry(NamedTuple):
+    """One image of a source.
+
+    Attributes:
+        key: the name of the image in its source, unique in it; the row's id is derived from it.
+        path: the file (as the operating system has it) or URL.
+        row: the row in a table of pictures, or -1.
+        row_group: its Parquet row group, or -1.
+        url: where the image was published, if known; `license` likewise.
+    """
+
+    key: str
+    path: bytes
+    row: int = -1
+    row_group: int = -1
+    url: str = ""
+    license: str = ""
+
+
+class Source(Protocol):
+    """A source of images."""
+
+    def entries(self) -> Iterator[Entry]:
+        """List the images, in an order that does not change between calls.
+
+        Raises:
+            DatagenError: the source is not there, or its table cannot be read.
+        """
+
+    async def read(self, entry: Entry) -> bytes:
+        """Return the bytes of one image.
+
+        Raises:
+            Failure: `unreadable` or `too_large`.
+        """
+
+    async def close(self) -> None:
+        """Let go of files and connections."""
+
+
+_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+
+
+def open_source(settings: recipe.Source, max_bytes: int) -> Source:
+    """Return the source that the settings name.
+
+    Raises:
+        DatagenError: there is nothing at `path`.
+    """
+    from datagen.sources.dataset import DatasetSource
+    from datagen.sources.folder import FolderSource
+    from datagen.sources.parquet import ParquetSource
+    from datagen.sources.table import TableSource
+
+    if settings.kind == "hub":
+        return DatasetSource(settings)
+    path = Path(settings.path)
+    if not path.exists():
+        raise DatagenError(
+            f"source.path: there is no folder or file {settings.path}. Give a folder of pictures, a table or Parquet "
+            "files; for a data set on the Hugging Face hub set source.kind: hub."
+        )
+    if settings.kind == "table" or (settings.kind == "auto" and path.suffix.lower() in _TABLES):
+        return TableSource(settings, max_bytes)
+    if settings.kind == "auto" and (path / "dataset_info.json").exists():
+        return DatasetSource(settings)
+    if settings.kind == "parquet" or (settings.kind == "auto" and _is_parquet(path)):
+        parquet = ParquetSource(settings)
+        return parquet if parquet.has_pictures else TableSource(settings, max_bytes)
+    return FolderSource(settings, max_bytes)
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix == ".parquet" or (path.is_dir() and next(path.rglob("*.parquet"), None) is not None)

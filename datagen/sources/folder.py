@@ -1,0 +1,82 @@
+"""A folder of pictures, at any depth and with any names."""
+
+import asyncio
+import os
+import stat
+from collections.abc import Iterator
+
+from datagen import recipe
+from datagen.errors import DatagenError
+from datagen.failures import Failure
+from datagen.sources import Entry
+
+PICTURE_SUFFIXES = frozenset(
+    b".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .tif .tiff .avif .jp2 .ppm .pgm .ico .svg .heic .heif".split()
+)
+"""Files with these suffixes, or with none at all, are inputs; one that is no picture ends as failed, not unseen."""
+
+
+class FolderSource:
+    """All pictures below a folder, in the order of their names.
+
+    Linked folders are followed, each folder once. The key of an image is its path from the folder.
+    """
+
+    def __init__(self, settings: recipe.Source, max_bytes: int) -> None:
+        self._root = os.fsencode(settings.path)
+        self._max_bytes = max_bytes
+
+    def entries(self) -> Iterator[Entry]:
+        """List the pictures."""
+        if not os.path.isdir(self._root):  # noqa: PTH112 (names here are bytes)
+            raise DatagenError(f"source.path: {os.fsdecode(self._root)} is not a folder; give a folder of pictures.")
+        for path in _files(self._root, set()):
+            relative = path[len(self._root) :].lstrip(b"/")
+            yield Entry(relative.decode("utf-8", "backslashreplace"), path)
+
+    async def read(self, entry: Entry) -> bytes:
+        """Return the bytes of one file."""
+        return await asyncio.to_thread(read_file, entry.path, self._max_bytes)
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _files(folder: bytes, seen: set[tuple[int, int]]) -> Iterator[bytes]:
+    try:
+        status = os.stat(folder)  # noqa: PTH116
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(folder) as listing:
+            found = sorted((entry.name, entry.is_dir()) for entry in listing)
+    except OSError as error:
+        raise DatagenError(f"The folder {os.fsdecode(folder)} cannot be listed: {error.strerror}.") from error
+    for name, is_folder in found:
+        path = os.path.join(folder, name)  # noqa: PTH118
+        if is_folder:
+            yield from _files(path, seen)
+        else:
+            suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
+            if suffix in PICTURE_SUFFIXES or (not suffix and not name.startswith(b".")):
+                yield path
+
+
+def read_file(path: bytes, max_bytes: int) -> bytes:
+    """Return the bytes of a regular file.
+
+    Raises:
+        Failure: `unreadable` (missing, forbidden, a pipe or device) or `too_large`.
+    """
+    try:
+        # Without O_NONBLOCK the opening of a named pipe would wait for its writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise Failure("unreadable", "not a regular file")
+            if status.st_size > max_bytes:
+                raise Failure("too_large", f"{status.st_size:,} bytes; images.max_bytes allows {max_bytes:,}")
+            return file.readall()
+    except (OSError, ValueError) as error:
+        raise Failure("unreadable", getattr(error, "strerror", None) or str(error)) from error

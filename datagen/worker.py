@@ -1,0 +1,182 @@
+"""The Ray worker: it makes the rows of one part after another, hundreds of images in conversation at once."""
+
+import asyncio
+import logging
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import stamina.instrumentation
+
+from datagen.conversation import Dialogue, Interviewer
+from datagen.engine.client import ChatClient
+from datagen.errors import DatagenError
+from datagen.failures import Failure
+from datagen.images import Picture, prepare
+from datagen.index import Index, Listed
+from datagen.parts import Journal
+from datagen.recipe import Recipe
+from datagen.records import ErrorRecord, FindingRecord, Row
+from datagen.sources import open_source
+from filters import load_policy
+
+PARTS_AT_ONCE = 3
+"""So that the slowest image of one part holds up no other."""
+_THREADS = 2
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker has to know.
+
+    Attributes:
+        recipe: with the endpoints of every engine filled in.
+        policy: as a mapping, so that files of policies need not be on every machine.
+        index: the index of the run.
+        parts: the folder of its parts.
+        keys: API keys by engine.
+    """
+
+    recipe: Recipe
+    policy: dict[str, Any]
+    index: Path
+    parts: Path
+    keys: dict[str, str | None] = field(default_factory=dict, repr=False)
+
+
+class Progress(NamedTuple):
+    """What a worker has done since it started."""
+
+    states: Counter[str]
+    prompt_tokens: int
+    completion_tokens: int
+    retries: int
+
+
+class RowMaker:
+    """Makes one row of one image: read, check, converse, judge. Use it as an asynchronous context manager."""
+
+    def __init__(self, recipe: Recipe, policy: dict[str, Any], keys: dict[str, str | None]) -> None:
+        self._recipe = recipe
+        self._policy = load_policy(policy)
+        self._source = open_source(recipe.source, recipe.images.max_bytes)
+        self.clients = {
+            name: ChatClient(engine.model, engine.endpoints, keys.get(name), engine.timeout, engine.patience)
+            for name, engine in recipe.engines.items()
+        }
+        self._interviewer = Interviewer(recipe, self.clients)
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> "RowMaker":
+        for client in self.clients.values():
+            await self._open.enter_async_context(client)
+        self._open.push_async_callback(self._source.close)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._open.aclose()
+
+    async def make(self, listed: Listed) -> tuple[Row, Picture | None]:
+        """Return the finished row, in whichever state, with its picture if it has one.
+
+        Raises:
+            DatagenError: something is wrong that is not about this image.
+        """
+        dialogue = Dialogue()
+        picture: Picture | None = None
+        error: ErrorRecord | None = None
+        try:
+            data = await self._source.read(listed.entry)
+            picture = await asyncio.to_thread(prepare, data, self._recipe.images)
+            await self._interviewer.converse(listed.id, picture, dialogue)
+        except Failure as failure:
+            error = ErrorRecord(class_=failure.failure_class, message=failure.message)
+        except DatagenError:
+            raise
+        except Exception as defect:  # one bad row never stops a job
+            _LOG.exception("The image %s failed in a way that is a defect of datagen", listed.entry.key)
+            error = ErrorRecord(class_="internal", message=f"{type(defect).__name__}: {defect}")
+        return self._row(listed, picture, dialogue, error), picture
+
+    def _row(self, listed: Listed, picture: Picture | None, dialogue: Dialogue, error: ErrorRecord | None) -> Row:
+        row = Row(
+            id=listed.id,
+            key=listed.entry.key,
+            source=self._recipe.source.name,
+            url=listed.entry.url,
+            license=listed.entry.license or self._recipe.source.license,
+            task=self._recipe.task,
+            caption=dialogue.caption,
+            messages=dialogue.messages,
+            state="failed" if error else "kept",
+            error=error,
+            calls=dialogue.calls,
+        )
+        if picture is not None:
+            row.sha256, row.phash = picture.sha256, picture.phash
+            row.width, row.height = picture.width, picture.height
+        if error is None:
+            messages = [{"role": message.role, "content": message.content} for message in row.messages]
+            verdict = self._policy.judge([{"messages": messages, "caption": row.caption}])[0]
+            row.state = "kept" if verdict.kept else "dropped"
+            row.findings = [FindingRecord(**finding._asdict()) for finding in verdict.findings]
+        return row
+
+
+class Worker:
+    """Makes parts; an asynchronous Ray actor that has `PARTS_AT_ONCE` of them under way."""
+
+    def __init__(self, job: Job) -> None:
+        stamina.instrumentation.set_on_retry_hooks(())  # retries are counted, not logged one by one
+        self._job = job
+        self._index = Index(job.index)
+        self._maker = RowMaker(job.recipe, job.policy, job.keys)
+        self._opened = False
+        self._opening = asyncio.Lock()
+        self._slots = asyncio.Semaphore(job.recipe.in_flight)
+        self._states: Counter[str] = Counter()
+        self._prompt_tokens = 0
+        self._completion_tokens = 0
+
+    async def make_part(self, number: int) -> int:
+        """Make what is missing of a part and seal it; return its number.
+
+        Raises:
+            DatagenError: the run cannot go on; what is done is in the part's journal.
+        """
+        async with self._opening:
+            if not self._opened:
+                asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
+                await self._maker.__aenter__()
+                self._opened = True
+        with Journal(self._job.parts, number) as journal:
+            done = journal.done
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for listed in self._index.part(number):
+                        if listed.position not in done:
+                            await self._slots.acquire()
+                            group.create_task(self._make_row(listed, journal))
+            except* DatagenError as errors:
+                raise errors.exceptions[0] from None
+            await asyncio.to_thread(journal.seal)
+        return number
+
+    async def _make_row(self, listed: Listed, journal: Journal) -> None:
+        try:
+            row, picture = await self._maker.make(listed)
+            journal.append(row, listed.position, picture)
+        finally:
+            self._slots.release()
+        self._states[row.state] += 1
+        self._prompt_tokens += sum(call.prompt_tokens for call in row.calls)
+        self._completion_tokens += sum(call.completion_tokens for call in row.calls)
+
+    async def progress(self) -> Progress:
+        """Return what has been done since the worker started."""
+        retries = sum(client.retries for client in self._maker.clients.values())
+        return Progress(Counter(self._states), self._prompt_tokens, self._completion_tokens, retries)

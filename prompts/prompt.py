@@ -1,0 +1,135 @@
+"""A prompt template: what it asks, the shape of the answer, and how to sample it."""
+
+import hashlib
+import json
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+_FOLDER = Path(__file__).parent
+_JINJA = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+
+VARIABLES = frozenset({"turn", "focus", "caption", "turns"})
+"""What a template may use: `turn` (1-based repetition), `focus`, `caption` (of an earlier stage), and `turns`
+(the dialogue so far, a list of objects with `question` and `answer`)."""
+
+
+class PromptError(ValueError):
+    """A prompt that cannot be used; the message says which field of which file, and what to do."""
+
+
+class Sampling(BaseModel):
+    """How the model draws its answer; the fields are those of the OpenAI chat API."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: float = Field(0.7, ge=0, le=2)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(512, ge=1)
+
+
+class Answer(BaseModel):
+    """The shape of the answer.
+
+    `reads_as` says what it becomes in a row: `caption` (a field `caption`), `turn` (fields `question` and `answer`), or
+    `dialogue` (a field `turns`, a list of such pairs). `schema` is the JSON schema that the server is held to.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reads_as: Literal["caption", "turn", "dialogue"]
+    json_schema: dict[str, Any] = Field(alias="schema")
+
+
+class Prompt(BaseModel):
+    """One prompt template, as its YAML file says it.
+
+    Attributes:
+        name: the name that recipes use and rows record.
+        version: raised when the wording changes.
+        purpose: one or two sentences for the reader.
+        system: sent when this prompt opens the conversation with its engine.
+        user: the Jinja2 template of the request; see `VARIABLES`.
+        instructions: for captions, what a user might have asked; one is drawn when the caption becomes a turn.
+        focuses: what the question is about; every repetition in a row gets another one.
+        answer: the shape of the answer.
+        sampling: the default sampling, which a recipe's stage may override.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    version: int = Field(ge=1)
+    purpose: str
+    system: str = ""
+    user: str
+    instructions: tuple[str, ...] = ()
+    focuses: tuple[str, ...] = ()
+    answer: Answer
+    sampling: Sampling = Sampling()
+
+    @model_validator(mode="after")
+    def _template_uses_known_variables(self) -> "Prompt":
+        try:
+            used = meta.find_undeclared_variables(_JINJA.parse(self.user))
+        except TemplateError as error:
+            raise ValueError(f"user is not a valid Jinja2 template: {error}") from error
+        if unknown := sorted(used - VARIABLES):
+            raise ValueError(f"user uses {', '.join(unknown)}; a template may use {', '.join(sorted(VARIABLES))}")
+        if "focus" in used and not self.focuses:
+            raise ValueError("user uses focus, but focuses is empty; list at least one")
+        return self
+
+    @cached_property
+    def digest(self) -> str:
+        """The first 16 hex digits of the SHA-256 of all that is sent; `purpose` and `version` do not count."""
+        sent = self.model_dump(mode="json", by_alias=True, exclude={"purpose", "version"})
+        return hashlib.sha256(json.dumps(sent, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
+
+    def render(self, **variables: object) -> str:
+        """Return the user text for these variables, without white space around it.
+
+        Raises:
+            PromptError: the template needs a variable that is not given, or fails.
+        """
+        try:
+            return _JINJA.from_string(self.user).render(variables).strip()
+        except TemplateError as error:
+            raise PromptError(f"Prompt '{self.name}' could not be rendered: {error}.") from error
+
+
+def prompt_names() -> list[str]:
+    """Return the names of the prompts that ship with datagen."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def load_prompt(name: str) -> Prompt:
+    """Load a shipped prompt by name, or any prompt by the path of its YAML file.
+
+    Raises:
+        PromptError: there is no such prompt, or its file is not valid.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else _FOLDER / f"{name}.yaml"
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        close = get_close_matches(name, prompt_names(), n=1)
+        hint = f"did you mean '{close[0]}'? " if close else ""
+        raise PromptError(
+            f"There is no prompt '{name}': {hint}Shipped prompts are {', '.join(prompt_names())}; "
+            "a prompt of your own is named by the path of its .yaml file."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PromptError(f"{path} is not valid YAML: {error}") from error
+    try:
+        return Prompt.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise PromptError(f"{path}: {field}: {first['msg']}.") from error
