@@ -1,27 +1,34 @@
-"""Interrogatives that ask: 何, 誰, どこ … where neither か nor も nor a subordinate clause has bound them."""
+"""Interrogatives that ask: 何, 誰, どこ … where neither か nor も nor a subordinate clause has bound them.
+
+An interrogative needs something to license it. か does that in a question and in a clause alike (何があるか分からない);
+も, でも and ても make it a quantifier (誰でも, どこへ行っても). Where nothing in the sentence does, the sentence asks.
+"""
 
 import re
 
-from filters.morphology import Morpheme
+from filters.morphology import Morpheme, shown
 
 _WORD = re.compile(
-    r"(?P<modifier>何の|なんの|どんな|どの|どういう|どういった|いかなる)"
-    r"|(?P<word>何(?!か|も|ら|度も|十|百|千|万|やら|しろ|せ|卒|気|より|一つ|ひとつ|事も|者|不|なら|とか|とも|とな|かしら)\w?"
-    r"|なに(?!か|も|より|しろ|せ|やら|とぞ)|なん(?:で(?!も)|人|個|時|歳|色|度|回|年|月|日)"
-    r"|[誰](?!か|も|一人|ひとり|彼)|だれ(?!か|も|る|一人)|どなた(?!か|も)"
-    r"|どこ(?!か|も|と|ぞ)|どれ(?!か|も|ほど|だけ)|どちら(?!か|も)|どっち(?!か|も)|どう(?!か|も|ぞ|や|せ|して|い|に|り|こ|ぶ|ろ|と)"
-    r"|どうして(?!も)|どうやって|どれ(?:ほど|だけ|くらい|ぐらい)|なぜ(?!か|なら)|いつ(?!か|も|つ|の間|しか|にな|ぞ|くし)|いくつ(?!か|も)|いくら(?!か|も|で)|いかが(?!わ))"
+    r"何(?!か|も|ら|と[もなかぞ]|十|百|千|万|やら|しろ|せ|卒|気|より|一つ|ひとつ|事も|事に|者か|不|食わ|なら|なり|分|故か|の変哲|て)"
+    r"|なに(?!か|も|より|しろ|せ|やら|とぞ|ぶん|がし)"
+    r"|なん(?=の(?!その|こと)|で(?!も|す)|だ(?!か|ろ)|人|個|時|歳|色|度|回|年|月|日|て[言い]|に)"
+    r"|誰(?!か|も|一人|ひとり|彼|しも)|だれ(?!か|も|る|た|て|一人|ひとり)|どなた(?!か|も)"
+    r"|どこ(?!か|も|とな|ぞ|ろ)|どれ(?!か|も)|どちら(?!か|も|様)|どっち(?!か|も|つかず)"
+    r"|どう(?!か|も|ぞ|や(?!って)|せ|しても|しよう(?:も|が)|いたし|り|こ|ぶ|ろ|とも|って|にか|にも|にで|でも|い[うっ]た?わけか)"
+    r"|どの(?!道)|どんな(?!に)|なぜ(?!か|なら)|何故(?!か|なら)"
+    r"|いつ(?!か|も|つ|の間|しか|にな|ぞ|くし|わ|ま?でも)|いくつ(?!か|も)|いくら(?!か|も|で|丼|軍艦)|いかが(?!わ)|いかなる"
 )
 _BINDS = re.compile(
-    r"(?:だろう|でしょう|のか|の|か|だ|い|る|た|う)と(?:思|考|言|い[うわっ]|聞|尋|感|問|疑|悩|呼|、)"
-    r"|[てで]も|とも|[うよ]うと|[うよ]うが|にせよ|にしろ"
+    r"(?:だろう|でしょう|のか|[のかだいるたうん])と(?:思|おも|考|言|い[うわいっ]|聞|尋|感|問|疑|悩|呼|の|、)"
+    r"|[てで]も|とも|だって|[うよ]うと|[うよ]うが|にせよ|にしろ|であれ"
 )
-_GUESS = re.compile(r"(?:だろう?|でしょう?)(?:ね|よ)?$")
-_ASKING_END = re.compile(r"(?:の|なの|んだ|のだ|んです|のです|んだい)$")
-_COPULA = re.compile(r"(?:です|だ|だった|でした|なの|なんだ|なんです)?$")
 _EXCLAIMS = re.compile(
-    r"(?:なんて|何て|なんと|何と)|(?:どれほど|どんなに|いかに|どれだけ|どんな).*こと(?:だろう|でしょう)"
+    r"なんて|何て(?!い|言)|なんと(?!い|言|呼|読|書)|何と(?!い|言|呼|読|書)|[なん何]という(?:こと|[^名意])"
+    r"|(?:どれほど|どんなに|いかに|どれだけ|どんな|どれほどの).*こと(?:だろう|でしょう)"
 )
+_GUESS = re.compile(r"(?:だろう?|でしょう?|かろう|う)(?:ね|ねえ|よ|な|なあ|ねぇ)?$")
+_ASKING = re.compile(r"(?:からだ|の|なの|んだ|のだ|んです|のです|んだい|のだい|だい|のよ|んだよ|のさ|ねん|んや|んよ)$")
+_NOMINAL = ("名詞", "接尾辞", "接頭辞", "代名詞", "形状詞")
 
 
 def open_interrogative(text: str, morphemes: list[Morpheme]) -> str | None:
@@ -29,26 +36,48 @@ def open_interrogative(text: str, morphemes: list[Morpheme]) -> str | None:
 
     >>> from filters.morphology import tag
     >>> open_interrogative("これは何の料理だろう", tag("これは何の料理だろう"))
-    '何の with a guess (料理/名詞-普通名詞 だろう/助動詞)'
+    '何 with a guess (料理/名詞-普通名詞 だろう/助動詞)'
     >>> open_interrogative("誰でも楽しめるでしょう", tag("誰でも楽しめるでしょう"))
     """
     if _EXCLAIMS.search(text):
         return None
+    starts = {morpheme.start for morpheme in morphemes}
     for match in _WORD.finditer(text):
-        rest = text[match.end() :]
-        starts = {morpheme.start for morpheme in morphemes}
-        if match.start() not in starts or _BINDS.search(rest):
-            continue
-        after = [morpheme for morpheme in morphemes if morpheme.start >= match.end()]
-        if any(m.surface == "か" and m.pos == "助詞" for m in after):
-            continue
-        if any(m.surface in ("も", "でも") and m.pos == "助詞" for m in after[:3]):
-            continue
-        shown = " ".join(map(str, morphemes[-2:]))
-        if _GUESS.search(text):
-            return f"{match.group()} with a guess ({shown})"
-        if _ASKING_END.search(rest):
-            return f"{match.group()} with an asking end ({shown})"
-        if match.group("word") and _COPULA.fullmatch(rest):
-            return f"{match.group()} at the end of the sentence ({shown})"
+        if match.start() in starts:
+            rest = text[match.end() :]
+            after = [morpheme for morpheme in morphemes if morpheme.start >= match.end()]
+            how = None if _is_bound(rest, after) else _asks(rest, after)
+            if how:
+                return f"{match.group()} {how} ({shown(morphemes[-2:])})"
     return None
+
+
+def _is_bound(rest: str, after: list[Morpheme]) -> bool:
+    return (
+        _BINDS.search(rest) is not None
+        or any(morpheme.is_particle("か", "とか") for morpheme in after)
+        or any(morpheme.is_particle("も", "でも") for morpheme in after[:5])
+    )
+
+
+def _asks(rest: str, after: list[Morpheme]) -> str | None:
+    if not after:
+        return "at the end of the sentence"
+    last = after[-1]
+    if _GUESS.search(rest):
+        return "with a guess"
+    if _ASKING.search(rest):
+        return "with an asking end"
+    if "、" in rest:
+        return None
+    if last.form.startswith(("終止形", "連体形")):
+        return "with a plain predicate"
+    if len(after) <= 4 and all(_is_nominal(morpheme) for morpheme in after):
+        return "at the end of the sentence"
+    return None
+
+
+def _is_nominal(morpheme: Morpheme) -> bool:
+    return morpheme.pos in _NOMINAL or (
+        morpheme.pos == "助詞" and morpheme.surface not in ("も", "か", "でも", "て", "ば")
+    )

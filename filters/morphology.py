@@ -1,6 +1,7 @@
 """Morphemes with their part of speech, by MeCab and UniDic."""
 
 import threading
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import fugashi
@@ -9,12 +10,25 @@ _local = threading.local()
 
 
 class Morpheme(NamedTuple):
-    """A morpheme: its surface, its part of speech (品詞 and 品詞細分類), and where it starts in the tagged text."""
+    """A morpheme.
+
+    Attributes:
+        surface: The text.
+        pos: Part of speech, 品詞.
+        detail: Its subdivision, 品詞細分類, or "*".
+        form: Inflected form, 活用形, or "*".
+        start: Offset in the tagged text.
+    """
 
     surface: str
     pos: str
     detail: str
+    form: str
     start: int
+
+    def is_particle(self, *surfaces: str) -> bool:
+        """Whether it is one of these particles, 助詞."""
+        return self.pos == "助詞" and self.surface in surfaces
 
     def __str__(self) -> str:
         """The way evidence shows it: か/助詞-終助詞."""
@@ -38,7 +52,12 @@ def tag(text: str) -> list[Morpheme]:
     for node in tagger.parseToNodeList(text):
         surface = node.surface
         position = text.find(surface, position)
-        pos, detail, _ = node.feature_raw.split(",", 2)
-        morphemes.append(Morpheme(surface, pos, detail, position))
+        features = node.feature_raw.split(",", 6)
+        morphemes.append(Morpheme(surface, features[0], features[1], features[5], position))
         position += len(surface)
     return morphemes
+
+
+def shown(morphemes: Sequence[Morpheme]) -> str:
+    """Morphemes for evidence."""
+    return " ".join(map(str, morphemes))

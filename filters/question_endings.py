@@ -1,0 +1,120 @@
+"""Sentence-final particles that ask, and the many things that only look like them.
+
+What an ending cannot mean is excluded first; polite forms with か are certain then; the rest is tagged, in its context,
+because UniDic separates the particle from the ends of words (静か, すいか) well there.
+"""
+
+import re
+
+from filters.interrogatives import open_interrogative
+from filters.morphology import Morpheme, shown, tag
+
+_POLITE = (
+    r"(?:です|ます|ません|でした|ました|でしょう|ましょう|だろう|デス|マス|マセン|デシタ|マシタ|デショウ|マショウ)"
+)
+_STRETCH = r"(?:[ぁあァアっッ〜~]|ー)*"
+_KA = re.compile(rf"[かカ]{_STRETCH}$")
+_PARTICLE = re.compile(
+    rf"(?:か(?P<after_ka>な[ぁあーアァ]*|ね[ぇえーェエ]*|い|しら)|(?P<kke>っけ)|(?P<dai>だい)){_STRETCH}$"
+)
+_WORD = r"(?:何|なに|誰|だれ|どこ|いつ|どれ|どちら|どっち|なぜ|いく[つら]|[何幾]\w)"
+
+# よう(では|じゃ)ない urges, じゃないか without の asserts; both stay out of the softened statements.
+_SOFTENED = re.compile(
+    r"(?<!よう)(?:(?<=[のん])じゃ|では)(?:ない(?:の?でしょう|の?だろう|の?です)?|ありません(?:でしょう)?)か$"
+    r"|じゃ(?:ない(?:の?でしょう|の?だろう|です)|ありません(?:でしょう)?)か$"
+    r"|(?:では|じゃ)なかろうか$"
+)
+_NEVER_ASKS = re.compile(
+    r"(?:か(?:どう|否|いな)"
+    r"|(?<!こ)と|せい|ため|から|おかげ|加減|ばかり|どころ|なん(?:だ|と)|何(?:だ|と)|どうだ|どうに|という|といおう|というべき"
+    r"|[てで]たまる|(?:^|、)知る|[そこ]ういうこと|じゃない|よう(?:では|じゃ)ない"
+    r"|^(?:ああ、?|へえ、?|あっ、?|なるほど、?)?そ(?:う|っ|うです|うでした))か$"
+)
+_RHETORICAL = re.compile(r"(?<!ない)も[のん]か$")
+_EXCLAIMS = re.compile(
+    r"(?:どんなに|どれほど|どれだけ|いかに|なんと|何と|なんて|幾度|何[度回]|どんな).*ことか$|(?:かった|[いた])ことか$"
+)
+_INDEFINITE = re.compile(rf"{_WORD}か$")
+_ASKED_WORD = re.compile(rf"(?:(?<!に)は|とは|って|正体が)(?:、|いったい|一体)?{_WORD}か$")
+_CERTAIN = re.compile(rf"{_POLITE}[かカ]$")
+_HEDGE = re.compile(r"おそらく|恐らく|たぶん|多分|きっと")
+_INSIDE = re.compile(
+    rf"{_POLITE}か(?:(?=はい|いいえ)|(?=、(?!と|って|が|は|など|の|を|に|も))|(?=\s+(?!と|って|どう))"
+    r"|(?![らもなねよいはがをにでとっのわしどや、,\s]|否|$))"
+    r"|のか\s+(?!と|って|どう)"
+)
+
+
+def is_softened(text: str) -> bool:
+    """Whether a sentence is a statement put as a question: …ではないでしょうか, …んじゃないか.
+
+    >>> is_softened("秋ではないでしょうか"), is_softened("さあ行こうじゃないか"), is_softened("来ないのでしょうか")
+    (True, False, False)
+    """
+    return _SOFTENED.search(text) is not None
+
+
+def ending_asks(text: str, *, aside: bool = False) -> str | None:
+    """Says whether a sentence without a question mark ends in a particle that asks.
+
+    Args:
+        text: The sentence without its marks.
+        aside: Whether it stands in parentheses, where plain か is a reservation: (祭りの日か).
+
+    Returns:
+        The evidence, or None.
+    """
+    match = _KA.search(text)
+    if match:
+        return _ka_asks(text[: match.start() + 1], aside=aside)
+    match = _PARTICLE.search(text)
+    return _particle_asks(text[: match.end()], match) if match else None
+
+
+def asks_inside(text: str) -> str | None:
+    """Says whether a polite question runs on into the next sentence: どこですか京都です."""
+    match = _INSIDE.search(text)
+    return f"{match.group().strip()} runs on into another sentence" if match else None
+
+
+def _ka_asks(text: str, *, aside: bool) -> str | None:
+    if is_softened(text):
+        return f"softened statement ({shown(tag(text[-20:])[-3:])})"
+    if _NEVER_ASKS.search(text) or _EXCLAIMS.search(text):
+        return None
+    if _CERTAIN.search(text) or _ASKED_WORD.search(text):
+        return f"か ends the sentence ({shown(tag(text[-20:])[-2:])})"
+    if _INDEFINITE.search(text) or aside:
+        return None
+    morphemes = tag(text)
+    if len(morphemes) < 2 or not morphemes[-1].is_particle("か", "カ"):
+        return None
+    if _RHETORICAL.search(text) and not open_interrogative(text[:-1], morphemes[:-1]):
+        return None
+    before = morphemes[-2]
+    if before.pos in ("名詞", "代名詞", "接尾辞") and not _noun_asks(text, morphemes[:-1]):
+        return None
+    return f"か ends the sentence ({shown(morphemes[-2:])})"
+
+
+def _noun_asks(text: str, morphemes: list[Morpheme]) -> bool:
+    """犬か and 賛成か反対か ask of a topic; おそらく犬か and 生か死か do not."""
+    has_topic = any(morpheme.is_particle("は", "って") for morpheme in morphemes)
+    is_alternative = any(morpheme.is_particle("か") for morpheme in morphemes) or text.count("か") > 1
+    return _HEDGE.search(text) is None and (has_topic or not is_alternative)
+
+
+def _particle_asks(text: str, match: re.Match[str]) -> str | None:
+    morphemes = tag(text)
+    last = morphemes[-1]
+    if match.group("dai"):
+        asks = last.is_particle("い") and open_interrogative(text, morphemes) is not None
+    elif match.group("kke"):
+        asks = last.pos == "助詞" and len(morphemes) > 1 and morphemes[-2].pos in ("助動詞", "動詞", "形容詞")
+    elif match.group("after_ka") == "しら":
+        asks = last.pos == "助詞"
+    else:
+        place = next((n for n in range(len(morphemes) - 1, 0, -1) if morphemes[n].start == match.start()), 0)
+        asks = place > 0 and morphemes[place].is_particle("か") and morphemes[place - 1].surface not in ("もの", "もん")
+    return f"{match.group()} ends the sentence ({shown(morphemes[-3:])})" if asks else None

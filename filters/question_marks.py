@@ -1,0 +1,48 @@
+"""Question marks: which of them end a question, and which stand for something else."""
+
+import re
+
+from filters.interrogatives import open_interrogative
+from filters.morphology import shown, tag
+from filters.sentences import QUESTION_MARKS, Sentence
+
+# 大丈夫？と声をかけている, ？マーク: the mark, or the sentence before it, is what the text speaks of.
+_SPOKEN_OF = re.compile(
+    r"と(?!こ|て|ても|り|お|な|に|も)|って|なんて|など|みたい|的な|マーク|記号|印|アイコン|が[付つ入]"
+    r"|の(?:文字|マーク|記号|印|部分|表示|形|アイコン)"
+)
+_UNIT = re.compile(r"[月日年歳才円個人回枚本時分秒点位番号冊匹頭台階%]|cm|mm|kg|km|[mg]\b")
+_BEFORE_UNIT = re.compile(r"(?:[はがに、,:=(第約\d〜~年月日時]|^)$")
+_NOUN_END = re.compile(r"[一-鿿々ァ-ヺー\d]$")
+_YEAR = re.compile(r"\d$")
+
+
+def mark_asks(sentence: Sentence, following: str) -> str | None:
+    """Says whether the question mark that ends a sentence makes it a question.
+
+    Args:
+        sentence: A sentence whose marks have a question mark among them.
+        following: The text behind it.
+
+    Returns:
+        The evidence, or None for an unknown (年齢：？歳), a doubt (父親？) or a piece of an address.
+    """
+    body = sentence.body
+    attached = not sentence.marks[-1:].isspace()
+    if body.endswith(":"):
+        return None
+    if attached and _UNIT.match(following) and (_BEFORE_UNIT.search(body) or _UNIT.fullmatch(body)):
+        return None
+    if attached and body[-1:].isascii() and re.match(r"[A-Za-z0-9=&._/]", following):
+        return None
+    if _YEAR.search(body) and re.match(r"\s*[-–—〜~]|$", following) and (sentence.aside or following):
+        return None
+    if sentence.aside and len(body) <= 12 and _NOUN_END.search(body) and not open_interrogative(body, tag(body)):
+        return None
+    mark = next(sign for sign in sentence.marks if sign in QUESTION_MARKS)
+    return f"{mark} ends the sentence ({shown(tag(body[-20:])[-2:])})"
+
+
+def is_spoken_of(sentence: Sentence, following: str) -> bool:
+    """Whether the text goes on to speak of what it just said: 来るの？と聞いた."""
+    return not sentence.marks[-1:].isspace() and _SPOKEN_OF.match(following) is not None
