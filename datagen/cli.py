@@ -66,6 +66,61 @@ def run(
     print_summary(outcome)
 
 
+@app.command()
+def preview(
+    recipe: RecipeFile,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many images.")] = 4,
+    images: ImagesOption = None,
+    endpoint: EndpointOption = None,
+    model: ModelOption = None,
+    limit: LimitOption = None,
+    set_: SetOption = None,
+) -> None:
+    """Show the real prompts, answers and verdicts for a few images, and an estimate for all."""
+    from datagen.preview import preview as preview_recipe
+    from datagen.summary import console
+
+    preview_recipe(_load(recipe, images, endpoint, model, limit, set_), count, console)
+
+
+@app.command("filter")
+def filter_(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A run, Parquet, or JSON lines.")],
+    out: Annotated[Path, typer.Option(help="Where verdicts and shards go.")],
+    policy: Annotated[str, typer.Option(help="light, standard, strict, or the path of a policy file.")] = "standard",
+    shard_bytes: Annotated[int, typer.Option(min=1, help="The size of a shard in bytes.")] = 500_000_000,
+) -> None:
+    """Judge stored conversations by a policy, with no model call, and cut them anew."""
+    from datagen.filtering import filter_rows
+    from datagen.pipeline import read_policy
+    from datagen.recipe import Output
+    from datagen.summary import console, print_counts
+
+    manifest = filter_rows(source, read_policy(policy), out, Output(shard_bytes=shard_bytes))
+    print_counts(manifest, out, console)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run, or what datagen filter wrote.")]) -> None:
+    """Show which rule dropped how much, and what only it dropped."""
+    from datagen.hit_rates import hit_rates, print_hit_rates
+    from datagen.summary import console
+
+    print_hit_rates(hit_rates(run), console)
+
+
+@app.command()
+def explain(
+    run: Annotated[Path, typer.Argument(help="A finished run.")],
+    row: Annotated[str, typer.Argument(help="The id of the row, its beginning, or the image's key.")],
+) -> None:
+    """Show how one image came to its end: prompts, answers, verdicts, and its place in the shards."""
+    from datagen.explain import find_row, print_row
+    from datagen.summary import console
+
+    print_row(find_row(run, row), console)
+
+
 def _load(
     path: Path,
     images: str | None,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import orjson
 import pyarrow.parquet as pq
 import ray
 
@@ -19,7 +20,7 @@ from datagen.errors import DatagenError
 from datagen.recipe import Output
 from datagen.records import STATES
 from datagen.run_directory import PROVENANCE, write_json, write_text
-from datagen.shards import Shard, Written, shard_name, write_shard
+from datagen.shards import Shard, shard_name, write_shard
 
 FOLDERS = {"kept": "train", "dropped": "dropped", "failed": "failed"}
 _MEMORY = "1GB"
@@ -62,7 +63,7 @@ def cut(
     for folder in FOLDERS.values():
         (scratch / folder).mkdir()
     task = ray.remote(num_cpus=1)(write_shard)
-    written: list[Written] = ray.get(
+    written: list[dict[str, Any]] = ray.get(
         [task.remote(table, shard, parts, scratch / FOLDERS[shard.state], output.row_group_rows) for shard in shards]
     )
     _recount(scratch, shards, counts)
@@ -71,11 +72,9 @@ def cut(
         **facts,
         "counts": {"inputs": inputs, **{state: counts[state] for state in STATES}},
         "failures": dict(sorted(failures.items())),
-        "shards": [
-            {"path": w.path, "state": w.state, "rows": w.rows, "bytes": w.bytes, "sha256": w.sha256} for w in written
-        ],
+        "shards": written,
     }
-    _install(scratch, out, manifest)
+    install(scratch, out, manifest)
     return manifest
 
 
@@ -96,6 +95,21 @@ WITH sized AS (
 )
 SELECT state, shard, min(number), count(*) FROM placed GROUP BY state, shard ORDER BY state, shard
 """
+
+
+def read_manifest(out: Path) -> dict[str, Any]:
+    """Return the manifest of a finished run or filtering.
+
+    Raises:
+        DatagenError: there is none.
+    """
+    try:
+        manifest: dict[str, Any] = orjson.loads((out / "manifest.json").read_bytes())
+    except OSError as error:
+        raise DatagenError(
+            f"{out} holds no finished run (it has no manifest.json); give the --out of a datagen run that has ended."
+        ) from error
+    return manifest
 
 
 def _plan(
@@ -137,7 +151,7 @@ def _recount(scratch: Path, shards: list[Shard], counts: Counter[str]) -> None:
         raise AccountingError(f"The shards hold {_shown(found)} rows, but {_shown(counts)} were planned.")
 
 
-def _install(scratch: Path, out: Path, manifest: dict[str, Any]) -> None:
+def install(scratch: Path, out: Path, manifest: dict[str, Any]) -> None:
     """Put the new shards in the place of the old ones; the manifest goes first and comes back last."""
     (out / "manifest.json").unlink(missing_ok=True)
     for folder in FOLDERS.values():

@@ -17,6 +17,7 @@ FailureClass = Literal[
     "length",  # the answer reached max_tokens
     "empty_answer",
     "unparsable_answer",
+    "bad_row",  # a row of `datagen filter` that has no conversation
     "internal",  # a defect of datagen; the message names the exception
 ]
 FAILURE_CLASSES: tuple[str, ...] = get_args(FailureClass)

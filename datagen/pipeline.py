@@ -1,29 +1,24 @@
 """The main job from end to end: list, make, cut, account."""
 
-import asyncio
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
-import orjson
 from rich.console import Console
 
-from datagen.cut import cut
-from datagen.engine.client import check_endpoints
-from datagen.engine.server import gpu_count, local_server
+from datagen.cut import cut, read_manifest
 from datagen.errors import DatagenError
 from datagen.fleet import make_parts, run_remotely, start_ray
 from datagen.index import Index, write_index
 from datagen.judging import judge_parts
 from datagen.parts import reopen_failed
-from datagen.progress import ProgressLine, duration
-from datagen.recipe import Recipe, Source, api_key
+from datagen.progress import ProgressLine
+from datagen.recipe import Recipe, Source
 from datagen.run_directory import RunDirectory, identity
+from datagen.serving import served
 from datagen.sources import open_source
 from datagen.worker import Job
 from filters import Policy, PolicyError, load_policy
@@ -85,7 +80,7 @@ def run(recipe: Recipe, out: Path, console: Console, *, fresh: bool = False, ret
         started = time.monotonic()
         if numbers:
             with (
-                served(recipe, directory, console) as (ready, keys),
+                served(recipe, directory.server_log, console) as (ready, keys),
                 ProgressLine(console, index.count, before) as line,
             ):
                 job = Job(ready, policy.to_dict(), directory.index, directory.parts, keys)
@@ -93,39 +88,6 @@ def run(recipe: Recipe, out: Path, console: Console, *, fresh: bool = False, ret
         seconds = time.monotonic() - started
         manifest = _cut(recipe, directory, policy, index, console, anew=bool(numbers))
     return Outcome(directory, manifest, seconds)
-
-
-@contextmanager
-def served(recipe: Recipe, directory: RunDirectory, console: Console) -> Iterator[tuple[Recipe, dict[str, str | None]]]:
-    """Yield the recipe with endpoints for every engine, starting servers for those that have none, and the API keys.
-
-    Raises:
-        DatagenError: an endpoint is dead or serves another model, or a server does not start.
-    """
-    engines = dict(recipe.engines)
-    keys = {name: api_key(engine) for name, engine in engines.items()}
-    with ExitStack() as servers:
-        for name, engine in recipe.engines.items():
-            if engine.endpoints:
-                model = asyncio.run(check_endpoints(engine.model, engine.endpoints, keys[name]))
-                engines[name] = engine.model_copy(update={"model": model})
-                continue
-            device = f"{gpu_count()} GPU" if gpu_count() else "CPU"
-            console.print(f"Starting a vLLM server for {engine.model} on the {device} (log: {directory.server_log}).")
-            with console.status("waiting for the server, 0 s") as status:
-                server = servers.enter_context(
-                    local_server(
-                        engine.model,
-                        directory.server_log,
-                        engine.weights,
-                        engine.server.args,
-                        engine.server.start_seconds,
-                        waiting=status.update,
-                    )
-                )
-            console.print(f"The server answers after {duration(server.seconds)} at {server.endpoint}.")
-            engines[name] = engine.model_copy(update={"endpoints": (server.endpoint,)})
-        yield recipe.model_copy(update={"engines": engines}), keys
 
 
 def _list(settings: Source, max_bytes: int, path: Path, part_rows: int) -> int:
@@ -152,7 +114,7 @@ def _cut(
         "policy": {"name": policy.name, "digest": policy.digest, "rules": policy.to_dict()["rules"]},
     }
     if not anew and directory.manifest.exists():
-        manifest: dict[str, Any] = orjson.loads(directory.manifest.read_bytes())
+        manifest = read_manifest(directory.path)
         if all(manifest.get(key) == value for key, value in facts.items()):
             return manifest
     console.print("Cutting the shards.")

@@ -121,7 +121,7 @@ class PartRow(Row):
     size: int = 0
 
 
-_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 FINDINGS = pa.list_(
     pa.struct(
         [
@@ -165,7 +165,7 @@ _ROW_FIELDS: "list[pa.Field[Any]]" = [
     pa.field("license", pa.string()),
     pa.field("task", pa.string()),
     pa.field("caption", pa.string()),
-    pa.field("messages", _MESSAGES),
+    pa.field("messages", MESSAGES),
     pa.field("findings", FINDINGS),
     pa.field("state", pa.string()),
     pa.field("error", pa.struct([("class", pa.string()), ("message", pa.string())])),

@@ -16,9 +16,8 @@ import pyarrow.parquet as pq
 
 from datagen.errors import DatagenError
 from datagen.parts import part_path
-from datagen.records import IMAGE, SHARD_SCHEMA_PLAIN, shard_schema
-
-_PICTURE_BYTES = "image.bytes"
+from datagen.recipe import Output
+from datagen.records import IMAGE, shard_schema
 
 
 class Shard(NamedTuple):
@@ -30,16 +29,6 @@ class Shard(NamedTuple):
     rows: int
 
 
-class Written(NamedTuple):
-    """A shard that has been written."""
-
-    state: str
-    path: str
-    rows: int
-    bytes: int
-    sha256: str
-
-
 def shard_name(prefix: str, number: int, total: int) -> str:
     """Return the name of a shard.
 
@@ -49,8 +38,8 @@ def shard_name(prefix: str, number: int, total: int) -> str:
     return f"{prefix}-{number:05d}-of-{total:05d}.parquet"
 
 
-def write_shard(table: Path, shard: Shard, parts: Path, folder: Path, row_group_rows: int) -> Written:
-    """Write a shard into `folder` and return what was written.
+def write_shard(table: Path, shard: Shard, parts: Path, folder: Path, row_group_rows: int) -> dict[str, Any]:
+    """Write a shard into `folder` and return its entry for the manifest.
 
     Args:
         table: the rows of the run in shard order, with the places of the pictures (`PART_SCHEMA` and `part`).
@@ -64,13 +53,7 @@ def write_shard(table: Path, shard: Shard, parts: Path, folder: Path, row_group_
     """
     path = folder / shard.name
     schema = shard_schema()
-    texts = [name for name in leaf_columns(SHARD_SCHEMA_PLAIN) if name != _PICTURE_BYTES]
-    layout: dict[str, Any] = {
-        "compression": dict.fromkeys(texts, "zstd") | {_PICTURE_BYTES: "none"},
-        "use_dictionary": texts,
-        "write_statistics": texts,
-    }
-    with _Pictures(parts) as pictures, pq.ParquetWriter(path, schema, **layout) as writer:
+    with _Pictures(parts) as pictures, pq.ParquetWriter(path, schema, **_layout(schema)) as writer:
         for batch in _batches(table, shard.first, shard.rows, row_group_rows):
             rows = batch.to_pylist()
             images = [pictures.read(row) for row in rows]
@@ -79,9 +62,67 @@ def write_shard(table: Path, shard: Shard, parts: Path, folder: Path, row_group_
             writer.write_table(
                 pa.table([columns[name] for name in schema.names], schema=schema), row_group_size=row_group_rows
             )
+    return {"path": f"{folder.name}/{shard.name}", "state": shard.state, "rows": shard.rows, **file_facts(path)}
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """Return the size in bytes and the SHA-256 of a file, as manifests have them."""
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Written(shard.state, f"{folder.name}/{shard.name}", shard.rows, path.stat().st_size, digest)
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _layout(schema: pa.Schema) -> dict[str, Any]:
+    """Return how Parquet is to write the columns: picture bytes as they are, all else zstd."""
+    columns = leaf_columns(schema)
+    texts = [name for name in columns if not name.endswith(".bytes")]
+    compression = {name: "zstd" if name in texts else "none" for name in columns}
+    return {"compression": compression, "use_dictionary": texts, "write_statistics": texts}
+
+
+class RollingShards:
+    """Shards of one state, written one after the other; they get their names when their number is known."""
+
+    def __init__(self, folder: Path, state: str, schema: pa.Schema, output: Output) -> None:
+        self._folder = folder
+        self._state = state
+        self._schema = schema
+        self._output = output
+        self._writer: pq.ParquetWriter | None = None
+        self._rows: list[int] = []
+        self._bytes = 0
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows."""
+        if not table.num_rows:
+            return
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._unnamed(len(self._rows)), self._schema, **_layout(self._schema))
+            self._rows.append(0)
+        self._writer.write_table(table, row_group_size=self._output.row_group_rows)
+        self._rows[-1] += table.num_rows
+        self._bytes += table.nbytes
+        if self._bytes >= self._output.shard_bytes:
+            self._finish()
+
+    def close(self) -> list[dict[str, Any]]:
+        """Name the shards and return their entries for the manifest."""
+        self._finish()
+        entries: list[dict[str, Any]] = []
+        for number, rows in enumerate(self._rows):
+            name = shard_name(self._folder.name, number, len(self._rows))
+            path = self._unnamed(number).rename(self._folder / name)
+            entries.append(
+                {"path": f"{self._folder.name}/{name}", "state": self._state, "rows": rows, **file_facts(path)}
+            )
+        return entries
+
+    def _finish(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._writer, self._bytes = None, 0
+
+    def _unnamed(self, number: int) -> Path:
+        return self._folder / f"{number:05d}.unfinished"
 
 
 class _Pictures:

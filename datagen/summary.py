@@ -28,14 +28,8 @@ def print_summary(outcome: Outcome) -> None:
             for line in sample_lines(row):
                 console.print(line, soft_wrap=True)
     console.print()
-    sizes = sum(shard["bytes"] for shard in manifest["shards"])
-    console.print(
-        f"[bold]{counts['inputs']:,} images = {counts['kept']:,} kept + {counts['dropped']:,} dropped "
-        f"+ {counts['failed']:,} failed[/], made in {duration(outcome.seconds)}"
-    )
-    for failure, count in manifest["failures"].items():
-        console.print(f"  failed, {failure}: {count:,}")
-    console.print(f"{len(manifest['shards'])} shards, {sizes / 1e6:,.1f} MB, in {directory} (manifest.json lists them)")
+    print_counts(manifest, directory, console)
+    console.print(f"Made in {duration(outcome.seconds)}.")
     console.print("What to do next:")
     console.print(f"  datagen report {directory}            which rule dropped how much", soft_wrap=True)
     if example := next(_first_rows(directory, manifest, "dropped", 1), None):
@@ -45,6 +39,22 @@ def print_summary(outcome: Outcome) -> None:
     if counts["failed"]:
         console.print("  the same command with --retry-failed   to try the failed images again")
     console.print(f'  load_dataset("{directory}")["train"]    in Python, with Hugging Face datasets', soft_wrap=True)
+
+
+def print_counts(manifest: dict[str, Any], directory: Path, console: Console) -> None:
+    """Print the accounting and where the shards are."""
+    counts = manifest["counts"]
+    console.print(
+        f"[bold]{counts['inputs']:,} inputs = {counts['kept']:,} kept + {counts['dropped']:,} dropped "
+        f"+ {counts['failed']:,} failed[/]"
+    )
+    for failure, count in manifest["failures"].items():
+        console.print(f"  failed, {failure}: {count:,}")
+    size = sum(shard["bytes"] for shard in manifest["shards"])
+    console.print(
+        f"{len(manifest['shards'])} shards, {size / 1e6:,.1f} MB, in {directory} (manifest.json lists them)",
+        soft_wrap=True,
+    )
 
 
 def sample_lines(row: dict[str, Any]) -> Iterator[str]:

@@ -1,0 +1,46 @@
+"""Making every engine of a recipe answer: given endpoints are checked, and servers are started for the others."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from datagen.engine.client import check_endpoints
+from datagen.engine.server import gpu_count, local_server
+from datagen.progress import duration
+from datagen.recipe import Recipe, api_key
+
+
+@contextmanager
+def served(recipe: Recipe, log: Path, console: Console) -> Iterator[tuple[Recipe, dict[str, str | None]]]:
+    """Yield the recipe with endpoints for every engine, starting servers for those that have none, and the API keys.
+
+    Raises:
+        DatagenError: an endpoint is dead or serves another model, or a server does not start.
+    """
+    engines = dict(recipe.engines)
+    keys = {name: api_key(engine) for name, engine in engines.items()}
+    with ExitStack() as servers:
+        for name, engine in recipe.engines.items():
+            if engine.endpoints:
+                model = asyncio.run(check_endpoints(engine.model, engine.endpoints, keys[name]))
+                engines[name] = engine.model_copy(update={"model": model})
+                continue
+            device = f"{gpu_count()} GPU" if gpu_count() else "CPU"
+            console.print(f"Starting a vLLM server for {engine.model} on the {device} (log: {log}).")
+            with console.status("waiting for the server, 0 s") as status:
+                server = servers.enter_context(
+                    local_server(
+                        engine.model,
+                        log,
+                        engine.weights,
+                        engine.server.args,
+                        engine.server.start_seconds,
+                        waiting=status.update,
+                    )
+                )
+            console.print(f"The server answers after {duration(server.seconds)} at {server.endpoint}.")
+            engines[name] = engine.model_copy(update={"endpoints": (server.endpoint,)})
+        yield recipe.model_copy(update={"engines": engines}), keys
