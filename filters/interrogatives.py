@@ -6,20 +6,21 @@ An interrogative needs something to license it. か does that in a question and 
 
 import re
 
-from filters.morphology import Morpheme, shown
+from filters.morphology import Morpheme, shown, tag
 
 _WORD = re.compile(
-    r"何(?!か|も|ら|と[もなかぞ]|十|百|千|万|やら|しろ|せ|卒|気|より|一つ|ひとつ|事も|事に|者か|不|食わ|なら|なり|分|故か|の変哲|て)"
-    r"|なに(?!か|も|より|しろ|せ|やら|とぞ|ぶん|がし)"
+    r"何(?!か(?!ら)|から何|も|ら|と[もなかぞ]|十|百|千|万|やら|しろ|せ|卒|気|より|一つ|ひとつ|事も|事に|者か|不|食わ|なら|なり|分|故か|の変哲|て)"
+    r"|なに(?!か(?!ら)|も|より|しろ|せ|やら|とぞ|ぶん|がし)"
     r"|なん(?=の(?!その|こと)|で(?!も|す)|だ(?!か|ろ)|人|個|時|歳|色|度|回|年|月|日|て[言い]|に)"
-    r"|誰(?!か|も|一人|ひとり|彼|しも)|だれ(?!か|も|る|た|て|一人|ひとり)|どなた(?!か|も)"
-    r"|どこ(?!か|も|とな|ぞ|ろ)|どれ(?!か|も)|どちら(?!か|も|様)|どっち(?!か|も|つかず)"
+    r"|誰(?!か(?!ら)|も|一人|ひとり|彼|しも)|だれ(?!か(?!ら)|も|る|た|て|一人|ひとり)|どなた(?!か|も)"
+    r"|どこ(?!か(?!ら)|も|とな|ぞ|ろ)|どれ(?!か(?!ら)|も)|どちら(?!か(?!ら)|も|様)|どっち(?!か|も|つかず)"
     r"|どう(?!か|も|ぞ|や(?!って)|せ|しても|しよう(?:も|が)|いたし|り|こ|ぶ|ろ|とも|って|にか|にも|にで|でも|い[うっ]た?わけか)"
     r"|どの(?!道)|どんな(?!に)|なぜ(?!か|なら)|何故(?!か|なら)"
-    r"|いつ(?!か|も|つ|の間|しか|にな|ぞ|くし|わ|ま?でも)|いくつ(?!か|も)|いくら(?!か|も|で|丼|軍艦)|いかが(?!わ)|いかなる"
+    r"|いつ(?!か(?!ら)|も|つ|の間|しか|にな|ぞ|くし|わ|ま?でも)|いくつ(?!か|も)|いくら(?!か|も|で|丼|軍艦)|いかが(?!わ)|いかなる"
 )
 _BINDS = re.compile(
     r"(?:だろう|でしょう|のか|[のかだいるたうん])と(?:思|おも|考|言|い[うわいっ]|聞|尋|感|問|疑|悩|呼|の|、)"
+    r"|[のるいたうんだ]か[はがをも、]|か(?:どうか|分か|わか|不明|知り|知ら|判断|判別|特定|推測|確認|読み取)"
     r"|[てで]も|とも|だって|[うよ]うと|[うよ]うが|にせよ|にしろ|であれ"
 )
 _EXCLAIMS = re.compile(
@@ -31,32 +32,30 @@ _ASKING = re.compile(r"(?:からだ|の|なの|んだ|のだ|んです|のです
 _NOMINAL = ("名詞", "接尾辞", "接頭辞", "代名詞", "形状詞")
 
 
-def open_interrogative(text: str, morphemes: list[Morpheme]) -> str | None:
+def open_interrogative(text: str) -> str | None:
     """Says which interrogative makes a sentence without か a question; None if none does.
 
-    >>> from filters.morphology import tag
-    >>> open_interrogative("これは何の料理だろう", tag("これは何の料理だろう"))
+    >>> open_interrogative("これは何の料理だろう")
     '何 with a guess (料理/名詞-普通名詞 だろう/助動詞)'
-    >>> open_interrogative("誰でも楽しめるでしょう", tag("誰でも楽しめるでしょう"))
+    >>> open_interrogative("誰でも楽しめるでしょう")
     """
     if _EXCLAIMS.search(text):
         return None
-    starts = {morpheme.start for morpheme in morphemes}
     for match in _WORD.finditer(text):
-        if match.start() in starts:
-            rest = text[match.end() :]
+        rest = text[match.end() :]
+        if not _BINDS.search(rest):
+            morphemes = tag(text)
             after = [morpheme for morpheme in morphemes if morpheme.start >= match.end()]
-            how = None if _is_bound(rest, after) else _asks(rest, after)
-            if how:
-                return f"{match.group()} {how} ({shown(morphemes[-2:])})"
+            if any(morpheme.start == match.start() for morpheme in morphemes) and not _is_bound(after):
+                how = _asks(rest, after)
+                if how:
+                    return f"{match.group()} {how} ({shown(morphemes[-2:])})"
     return None
 
 
-def _is_bound(rest: str, after: list[Morpheme]) -> bool:
-    return (
-        _BINDS.search(rest) is not None
-        or any(morpheme.is_particle("か", "とか") for morpheme in after)
-        or any(morpheme.is_particle("も", "でも") for morpheme in after[:5])
+def _is_bound(after: list[Morpheme]) -> bool:
+    return any(morpheme.is_particle("か", "とか") for morpheme in after) or any(
+        morpheme.is_particle("も", "でも") for morpheme in after[:5]
     )
 
 

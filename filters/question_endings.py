@@ -90,7 +90,7 @@ def _ka_asks(text: str, *, aside: bool) -> str | None:
     morphemes = tag(text)
     if len(morphemes) < 2 or not morphemes[-1].is_particle("か", "カ"):
         return None
-    if _RHETORICAL.search(text) and not open_interrogative(text[:-1], morphemes[:-1]):
+    if _RHETORICAL.search(text) and not open_interrogative(text[:-1]):
         return None
     before = morphemes[-2]
     if before.pos in ("名詞", "代名詞", "接尾辞") and not _noun_asks(text, morphemes[:-1]):
@@ -109,7 +109,7 @@ def _particle_asks(text: str, match: re.Match[str]) -> str | None:
     morphemes = tag(text)
     last = morphemes[-1]
     if match.group("dai"):
-        asks = last.is_particle("い") and open_interrogative(text, morphemes) is not None
+        asks = last.is_particle("い") and open_interrogative(text) is not None
     elif match.group("kke"):
         asks = last.pos == "助詞" and len(morphemes) > 1 and morphemes[-2].pos in ("助動詞", "動詞", "形容詞")
     elif match.group("after_ka") == "しら":

@@ -37,7 +37,7 @@ def mark_asks(sentence: Sentence, following: str) -> str | None:
         return None
     if _YEAR.search(body) and re.match(r"\s*[-–—〜~]|$", following) and (sentence.aside or following):
         return None
-    if sentence.aside and len(body) <= 12 and _NOUN_END.search(body) and not open_interrogative(body, tag(body)):
+    if sentence.aside and len(body) <= 12 and _NOUN_END.search(body) and not open_interrogative(body):
         return None
     mark = next(sign for sign in sentence.marks if sign in QUESTION_MARKS)
     return f"{mark} ends the sentence ({shown(tag(body[-20:])[-2:])})"

@@ -1,8 +1,9 @@
 """Finding questions in Japanese text.
 
-Sentence by sentence: a marker of a turn that leaked in, a question mark, a final particle, an interrogative that nothing
-binds, a noun that is only named (お名前は。). Endings that leave no doubt are decided by expressions alone; one that may as
-well be the end of a word, an indefinite or a clause goes to the tagger. docs/rules.md says what is decided how.
+Sentence by sentence: a marker of a turn that leaked in, a question mark, a final particle, an interrogative that
+nothing binds, a noun that is only named (お名前は。). Endings that leave no doubt are decided by expressions alone; one
+that may as well be the end of a word, an indefinite or a clause goes to the tagger. docs/rules.md says what is decided
+how.
 """
 
 import re
@@ -13,6 +14,7 @@ from filters.interrogatives import open_interrogative
 from filters.morphology import shown, tag
 from filters.question_endings import asks_inside, ending_asks, is_softened
 from filters.question_marks import is_spoken_of, mark_asks
+from filters.screens import screen
 from filters.sentences import ASIDE, OPAQUE, QUESTION_MARKS, QUOTED, Sentence, split_sentences
 
 
@@ -34,15 +36,32 @@ class Question(NamedTuple):
 
 
 _LETTERS = "ぁ-ゖァ-ヺ一-鿿々"
-_END = rf"(?:[ぁあァアっッーー〜~笑草wｗ]|\s)*(?:[^{_LETTERS}0-9A-Za-z０-９]|$)"
-SCREEN = re.compile(
-    rf"[{QUESTION_MARKS}]"
-    rf"|[かカｶ](?:な[ぁあーアァ]*|ね[ぇえーェエ]*|い|しら)?{_END}"
-    r"|か(?<=[すんたう]か)(?![らもなねよいはがをにでとっのわしどやけ、])|か(?<=[すんたう]か)(?:はい|、)"
-    rf"|っけ{_END}|だい{_END}|は\s*[。｡]"
-    r"|何(?![かも十百千])|なに(?![かも])|なん[のでだに]|誰(?![かも])|だれ(?![かも])"
-    r"|ど(?:こ|れ|の|ちら|っち|う|んな|なた)(?![かもやぞせ])|なぜ|いつ(?![かもつ])|いく[つら]|いか[がな]|幾"
-    r"|質問|Q|Ｑ|問|ユーザ|[Uu]ser|USER|[Hh]uman|HUMAN",
+_END = rf"(?:[ぁあァアっッーー〜~笑草wｗ]|\s)*(?:[^{_LETTERS}0-9A-Za-z０-９、，,・]|$)"
+# What binds an interrogative for certain, up to the end of the sentence or the next quotation.
+_FREE = (
+    r"(?![^。！？!?\n「」『』“”\"（）()]*"
+    r"(?:[のるいたうんだ]か[はがをも、]|か(?:どうか|分か|わか|不明|知り|知ら|判断|判別|特定|推測|確認|読み取)|[てで]も))"
+)
+SCREEN = screen(
+    {
+        QUESTION_MARKS: "",
+        "かカｶ": rf"(?:な[ぁあーアァ]*|ね[ぇえーェエ]*|い|しら)?{_END}",
+        "か": r"(?:(?<=すか)|(?<=せんか)|(?<=したか)|(?<=ょうか)|(?<=ろうか))"
+        r"(?:はい|、|(?![らもなねよいはがをにでとっのわしどやけ、]))",
+        "け": rf"(?<=っけ){_END}",
+        "い": rf"(?:(?<=だい){_END}|(?:つ(?![もつの]|か(?!ら))|く[つら](?![かもで])|か[がな]){_FREE})",
+        "。｡": r"(?<=は.)",
+        "何": rf"(?![もら十百千]|か(?!ら)){_FREE}",
+        "な": rf"(?:に(?!も|か(?!ら))|ん[のでだに人個時歳色度回年月日]|ぜ(?![かな])){_FREE}",
+        "誰幾": rf"(?!も|か(?!ら)){_FREE}",
+        "だ": rf"れ(?![かもるたて]){_FREE}",
+        "ど": rf"(?:こ|れ|の|ちら|っち|う|んな|なた)(?![もやぞせ]|か(?!ら)){_FREE}",
+        "質設": "問",
+        "QＱqｑ問": r"(?:(?=[\s\d０-９*\]】]*[:：.．])|(?<=問)い|uestion)",
+        "ユ": "ーザ",
+        "UuＵ": "ser|SER",
+        "Hh": "uman|UMAN",
+    },
     re.MULTILINE,
 )
 """Finds something in every text that holds a question, and in few others; for original texts, not keys."""
@@ -70,6 +89,8 @@ def find_questions(text: str) -> list[Question]:
     sentences = split_sentences(text)
     found: list[Question] = []
     for sentence in sentences:
+        if not sentence.marks.strip("。\n") and not SCREEN.search(sentence.body):
+            continue
         decided = _decide(sentence, text[sentence.end : sentence.end + 8])
         if decided is not None:
             kind, evidence = decided
@@ -109,7 +130,7 @@ def _decide(sentence: Sentence, following: str) -> tuple[Kind, str] | None:
 
 def _asks_without_particle(text: str, sentence: Sentence) -> str | None:
     if _INTERROGATIVE.search(text):
-        return open_interrogative(text, tag(text))
+        return open_interrogative(text)
     if sentence.marks.startswith("。") and _NAMED_ONLY.search(text):
         morphemes = tag(text)
         if len(morphemes) > 1 and morphemes[-1].is_particle("は") and morphemes[-2].pos == "名詞":

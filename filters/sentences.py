@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from filters.screens import screen
+
 QUOTED = "\ue000"
 ASIDE = "\ue001"
 OPAQUE = "\ue002"
@@ -34,11 +36,16 @@ _MAY_BE_OPAQUE = re.compile(r"`|://|www\.|\?\w", re.ASCII)
 
 QUESTION_MARKS = "?？⁇⁈⁉❓❔‽﹖⸮؟︖"
 _PICTURES = "\u2190-\u21ff\u2300-\u23ff\u2500-\u27bf\u2b00-\u2bff\u3030\ufe0e\ufe0f\u200d\U0001f000-\U0001faff"
-_END = re.compile(
-    rf"(?:[。．｡!！?？⁇⁈⁉❓❔‽﹖⸮؟︖…‥]|(?<=[^\x00-\x7f])\.(?!\d)|\.(?=\s|\Z)|(?:・){{3,}})"
-    rf"[。．｡.!！?？⁇⁈⁉❓❔‽﹖⸮؟︖…‥・\s{_PICTURES}♪♡♥☆★]*"
-    rf"|[{_PICTURES}♪♡♥☆★]+\s*"
-    r"|[ \t\u3000]*\n\s*"
+_MARKS = "。．｡!！…‥" + QUESTION_MARKS
+_SIGNS = _PICTURES + "♪♡♥☆★"
+_END = screen(
+    {
+        _MARKS: rf"[{_MARKS}.・\s{_SIGNS}]*",
+        ".": rf"(?:(?<=[^\x00-\x7f].)(?!\d)|(?=\s|\Z))[{_MARKS}.・\s{_SIGNS}]*",
+        "・": rf"・・[{_MARKS}.・\s{_SIGNS}]*",
+        _SIGNS: rf"[{_SIGNS}]*\s*",
+        "\n": r"\s*",
+    }
 )
 
 

@@ -1,0 +1,182 @@
+"""How fast the rules are, as ratios to tagging and to HojiChar in the same run.
+
+python benchmarks/filters.py                   # the ratios
+python benchmarks/filters.py --rows 1000000    # memory while judging many rows
+"""
+
+import argparse
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import fugashi
+
+PLACES = [
+    "公園の広場",
+    "駅前の商店街",
+    "静かな住宅街",
+    "海沿いの道路",
+    "古い神社の境内",
+    "明るい台所",
+    "図書館の閲覧室",
+    "山あいの村",
+]
+THINGS = [
+    "赤い自転車",
+    "木製のベンチ",
+    "大きな看板",
+    "白い猫",
+    "色鮮やかな傘",
+    "古びた郵便ポスト",
+    "小さな噴水",
+    "三脚のカメラ",
+]
+PEOPLE = ["帽子をかぶった男性", "着物姿の女性", "制服を着た学生", "幼い子ども", "年配の夫婦", "エプロンをつけた店員"]
+ACTIONS = [
+    "写真を撮っています",
+    "ゆっくりと歩いています",
+    "何かを指さしています",
+    "楽しそうに話しています",
+    "本を読んでいます",
+]
+SIGNS = ["営業中", "本日休業", "何名様ですか？", "足元注意", "お急ぎですか"]
+WEATHER = ["空は青く晴れわたり", "薄い雲が広がり", "夕日が差し込み", "小雨が降っているようで", "雪が積もっており"]
+STATEMENTS: list[Callable[[random.Random], str]] = [
+    lambda r: f"画像の中央には{r.choice(THINGS)}が写っており、その後ろに{r.choice(THINGS)}が見えます。",
+    lambda r: f"{r.choice(PLACES)}で、{r.choice(PEOPLE)}が{r.choice(ACTIONS)}。",
+    lambda r: f"{r.choice(WEATHER)}、全体として穏やかな雰囲気が感じられます。",
+    lambda r: f"手前には{r.choice(THINGS)}がいくつか置かれていて、奥のほうには{r.choice(PEOPLE)}の姿があります。",
+    lambda r: f"この写真は{r.choice(PLACES)}で撮影されたものかもしれません。",
+    lambda r: f"{r.choice(PEOPLE)}がどこへ向かっているのかは、写真からは分かりません。",
+    lambda r: f"影の長さから、{r.randint(1, 12)}月の午後{r.randint(1, 6)}時ごろだと考えられます。",
+    lambda r: f"看板には「{r.choice(SIGNS)}」と書かれています。",
+    lambda r: f"数は{r.randint(2, 9)}つで、どれも同じ形をしていますが、色は少しずつ異なります。",
+    lambda r: f"背景の{r.choice(PLACES)}はぼけていて、{r.choice(THINGS)}がひときわ目立つ構図になっています。",
+]
+QUESTIONS: list[Callable[[random.Random], str]] = [
+    lambda r: f"{r.choice(THINGS)}は何色ですか？",
+    lambda r: f"ほかに{r.choice(THINGS)}は見えますか。",
+    lambda r: f"{r.choice(PEOPLE)}は何をしているのでしょう。",
+    lambda r: "季節はいつごろなのだろうか。",
+    lambda r: f"\n質問：{r.choice(PLACES)}の様子",
+]
+
+
+def answers(count: int, seed: int = 0, asking: float = 0.07) -> Iterator[str]:
+    """Yields answer-like texts of about 150 characters, of which a share holds a question."""
+    draw = random.Random(seed)
+    for _ in range(count):
+        sentences = [draw.choice(STATEMENTS)(draw) for _ in range(draw.choice([2, 3, 4, 4, 5, 6]))]
+        if draw.random() < asking:
+            sentences.insert(draw.randint(1, len(sentences)), draw.choice(QUESTIONS)(draw))
+        yield "".join(sentences)
+
+
+def samples(texts: list[str]) -> list[dict[str, Any]]:
+    """Puts each text into a conversation of one turn."""
+    return [
+        {
+            "messages": [
+                {"role": "user", "content": "この画像について教えてください。"},
+                {"role": "assistant", "content": text},
+            ]
+        }
+        for text in texts
+    ]
+
+
+def tag_with_fugashi(texts: list[str]) -> int:
+    tagger = fugashi.Tagger()
+    return sum(word.feature.pos1 == "助詞" for text in texts for word in tagger(text))
+
+
+def judge(policy: Any, conversations: list[dict[str, Any]]) -> int:
+    return sum(not verdict.kept for verdict in policy.judge(conversations))
+
+
+def comparable_hojichar() -> Any:
+    """The filters of HojiChar that do what rules of `standard` do: length, Japanese, repetition, residue, words."""
+    from hojichar import Compose, document_filters
+
+    return Compose(
+        [
+            document_filters.DocumentNormalizer(),
+            document_filters.DocumentLengthFilter(min_doc_len=2, max_doc_len=2000),
+            document_filters.AcceptJapanese(),
+            document_filters.DiscardRareKuten(),
+            document_filters.DiscardTooManyEndingEllipsis(),
+            document_filters.HeaderFooterTagsRemover(),
+            document_filters.CharRepetitionRatioFilter(),
+            document_filters.DiscardAds(),
+            document_filters.MaskPersonalInformation(),
+        ]
+    )
+
+
+def timed(name: str, texts: int, work: Callable[[], object], repeat: int = 3) -> float:
+    best = min(_once(work) for _ in range(repeat))
+    print(f"{name:<44}{texts / best:>12,.0f} texts/s{best / texts * 1e6:>10.1f} µs a text")
+    return texts / best
+
+
+def _once(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def compare(count: int) -> None:
+    from filters import load_policy
+
+    texts = list(answers(count))
+    conversations = samples(texts)
+    print(f"{count:,} texts, {sum(map(len, texts)) / count:.0f} characters on average, one core")
+    few = texts[: max(1, count // 10)]
+    tagging = timed("fugashi, reading feature.pos1", len(few), lambda: tag_with_fugashi(few))
+    only = load_policy({"name": "only", "rules": [{"rule": "question_in_answer"}]})
+    question = timed("question_in_answer", count, lambda: judge(only, conversations))
+    standard_policy = load_policy("standard")
+    standard = timed("policy standard", count, lambda: judge(standard_policy, conversations))
+    compose = comparable_hojichar()
+    hojichar = timed("HojiChar, comparable filters", len(few), lambda: [compose(text) for text in few])
+    print(f"question rule / tagging       {question / tagging:>8.1f}")
+    print(f"policy standard / tagging     {standard / tagging:>8.1f}")
+    print(f"policy standard / HojiChar    {standard / hojichar:>8.1f}")
+    print(f"dropped by the question rule  {judge(only, conversations) / count:>8.1%}")
+    print("seconds by rule, three runs:")
+    for name, spent in sorted(standard_policy.statistics.items(), key=lambda item: -item[1].seconds):
+        print(f"  {name:<34}{spent.seconds:>8.2f}{spent.hits:>8} hits")
+
+
+def watch_memory(rows: int) -> None:
+    from filters import load_policy
+
+    policy = load_policy("standard")
+    stream = ({"messages": [{"role": "assistant", "content": text}]} for text in answers(rows))
+    started = time.perf_counter()
+    for count, _ in enumerate(policy.judge_stream(stream), 1):
+        if count % max(1, rows // 10) == 0:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            print(
+                f"{count:>10,} rows {time.perf_counter() - started:>7.1f} s   peak memory {peak:>7.1f} MiB", flush=True
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--texts", type=int, default=20_000, help="texts to compare on")
+    parser.add_argument("--rows", type=int, help="judge this many rows and report memory instead")
+    arguments = parser.parse_args()
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # where this file's own name does not hide the package
+    if arguments.rows:
+        watch_memory(arguments.rows)
+    else:
+        compare(arguments.texts)
+
+
+if __name__ == "__main__":
+    main()
