@@ -1,0 +1,98 @@
+"""The network: a small Idefics3 (SigLIP tower, pixel shuffle, Llama decoder), run without its padding machinery.
+
+The published shape is from "Building and better understanding vision-language models" (arXiv 2408.12637). All pictures
+here are of one size, so the tower is called on its parts; the result is the same as the library's forward.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from transformers import Idefics3Config, Idefics3ForConditionalGeneration
+
+SIDE = 96
+PATCH = 12
+SHUFFLE = 2
+IMAGE_TOKENS = (SIDE // PATCH // SHUFFLE) ** 2
+WIDTH = 192
+
+
+def configuration(vocabulary: int, image_token: int, begin: int, end: int, padding: int) -> Idefics3Config:
+    """Configuration of the network for a vocabulary.
+
+    `tie_word_embeddings` stands in the text configuration too: servers read it there.
+    """
+    text = {
+        "model_type": "llama",
+        "vocab_size": vocabulary,
+        "hidden_size": WIDTH,
+        "intermediate_size": 512,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 3,
+        "num_key_value_heads": 3,
+        "max_position_embeddings": 2048,
+        "rms_norm_eps": 1e-5,
+        "tie_word_embeddings": True,
+        "bos_token_id": begin,
+        "eos_token_id": end,
+        "pad_token_id": padding,
+    }
+    vision = {
+        "hidden_size": WIDTH,
+        "intermediate_size": 4 * WIDTH,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 3,
+        "image_size": SIDE,
+        "patch_size": PATCH,
+    }
+    config = Idefics3Config(
+        text_config=text,
+        vision_config=vision,
+        scale_factor=SHUFFLE,
+        image_token_id=image_token,
+        tie_word_embeddings=True,
+        pad_token_id=padding,
+    )
+    config.bos_token_id = begin
+    config.eos_token_id = end
+    return config
+
+
+def build(config: Idefics3Config, seed: int) -> Idefics3ForConditionalGeneration:
+    """A fresh network with seeded weights."""
+    torch.manual_seed(seed)
+    model = Idefics3ForConditionalGeneration(config)
+    model.config._attn_implementation = "sdpa"
+    return model
+
+
+def encode_pictures(model: Idefics3ForConditionalGeneration, pictures: Tensor) -> Tensor:
+    """Run the vision tower and the connector.
+
+    Args:
+        model: The network.
+        pictures: (count, 3, SIDE, SIDE), values −1 to 1.
+
+    Returns:
+        (count, IMAGE_TOKENS, WIDTH), what stands in the places of the image tokens.
+    """
+    tower = model.model.vision_model
+    patches = tower.embeddings.patch_embedding(pictures).flatten(2).transpose(1, 2)
+    hidden = patches + tower.embeddings.position_embedding.weight
+    hidden = tower.encoder(inputs_embeds=hidden).last_hidden_state
+    return model.model.connector(tower.post_layernorm(hidden))
+
+
+def optimizers(parameters: list[tuple[str, nn.Parameter]], rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the hidden matrices, AdamW for the rest.
+
+    Muon is Jordan et al. 2024; its rates are matched to AdamW's as in arXiv 2502.16982.
+    """
+    matrices, others = [], []
+    for name, parameter in parameters:
+        hidden = parameter.ndim == 2 and "embed" not in name and "head" not in name
+        (matrices if hidden else others).append(parameter)
+    return [
+        torch.optim.Muon(matrices, lr=rate, weight_decay=0.05, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
