@@ -101,7 +101,7 @@ def _filter_table(source: Path, policy: Policy, out: Path, output: Output) -> di
         **PROVENANCE,
         "task": source.stem,
         "policy": _described(policy),
-        "counts": {"inputs": inputs, **{state: counts[state] for state in STATES}},
+        "counts": {"inputs": inputs} | {str(state): counts[state] for state in STATES},
         "failures": dict(sorted(failures.items())),
         "shards": written,
     }

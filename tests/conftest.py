@@ -1,0 +1,153 @@
+"""What the tests share: pictures, a fake server for load and faults, and the tiny model on a real vLLM server."""
+
+import io
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import ray
+from PIL import Image
+from rich.console import Console
+
+from datagen.engine.server import local_server
+from datagen.recipe import Recipe, load_recipe
+
+ROOT = Path(__file__).parent.parent
+TINY_MODEL = ROOT / "examples" / "tiny_vlm" / "model"
+
+
+class FakeServer:
+    """The server of benchmarks/fake_server.py in a process of its own."""
+
+    def __init__(self, latency: float = 0.0, port: int = 0) -> None:
+        self.port = port or free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}/v1"
+        command = [sys.executable, "-m", "benchmarks.fake_server", "--port", str(self.port), "--latency", str(latency)]
+        self._process = subprocess.Popen(command, cwd=ROOT)
+        for _ in range(200):
+            try:
+                self.statistics()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise RuntimeError("the fake server does not answer")
+
+    def statistics(self) -> dict[str, Any]:
+        """Return the number of requests, in all and by seed."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/statistics", timeout=5) as response:
+            statistics: dict[str, Any] = json.load(response)
+            return statistics
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def started_fake_server(latency: float = 0.0) -> Iterator[FakeServer]:
+    server = FakeServer(latency)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def fake_server() -> Iterator[FakeServer]:
+    """A fake server that answers at once, with counters of its own for each test."""
+    with started_fake_server() as server:
+        yield server
+
+
+class TinyServer(NamedTuple):
+    """The tiny model on a real vLLM server."""
+
+    url: str
+    model: str
+
+
+@pytest.fixture(scope="session")
+def tiny_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyServer]:
+    """One real vLLM server with the tiny model for all tests."""
+    log = tmp_path_factory.mktemp("tiny_server") / "server.log"
+    with local_server("tiny-vlm", log, str(TINY_MODEL)) as server:
+        yield TinyServer(server.endpoint, server.model)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _end_ray() -> Iterator[None]:
+    yield
+    ray.shutdown()
+
+
+def picture(seed: int, size: tuple[int, int] = (96, 64), image_format: str = "JPEG") -> bytes:
+    """Return an encoded picture that is another one for every seed."""
+    draw = np.random.default_rng(seed)
+    coarse = Image.fromarray(draw.integers(0, 255, (6, 8, 3), dtype=np.uint8))
+    encoded = io.BytesIO()
+    coarse.resize(size, Image.Resampling.BICUBIC).save(encoded, image_format)
+    return encoded.getvalue()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder with 40 good pictures, some below it, and three broken files."""
+    folder = tmp_path / "pictures"
+    (folder / "もっと").mkdir(parents=True)
+    for number in range(40):
+        (folder / ("もっと" if number % 3 else "") / f"{number:02}.jpg").write_bytes(picture(number))
+    (folder / "cut_short.jpg").write_bytes(picture(99, (640, 480))[:2000])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "page.jpg").write_bytes(b"<!DOCTYPE html><html><body>404</body></html>")
+    return folder
+
+
+@pytest.fixture
+def quiet() -> Console:
+    """A console that shows nothing."""
+    return Console(file=io.StringIO())
+
+
+MakeRecipe = Callable[..., Recipe]
+
+
+@pytest.fixture
+def make_recipe(tmp_path: Path) -> MakeRecipe:
+    """Return a maker of recipes: a folder of pictures, endpoints, and dotted changes."""
+
+    def make(images: Path, *endpoints: str, **changes: Any) -> Recipe:
+        path = tmp_path / "recipe.yaml"
+        path.write_text(
+            """
+            task: test
+            source: {path: none}
+            engines: {vlm: {model: fake-vlm}}
+            stages:
+              - {prompt: caption, engine: vlm}
+              - {prompt: question_answer, engine: vlm, repeat: 2}
+            workers: 2
+            output: {part_rows: 8}
+            """,
+            encoding="utf-8",
+        )
+        dotted = {key.replace("__", "."): value for key, value in changes.items()}
+        options = {"source.path": str(images), "engines.vlm.endpoints": list(endpoints), **dotted}
+        return load_recipe(path, (), options)
+
+    return make
