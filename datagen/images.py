@@ -22,7 +22,7 @@ from datagen.failures import Failure
 from datagen.recipe import Images
 
 # Formats whose decoders are fed untrusted bytes; leaves out those that run other programs (EPS) or read other files.
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
 _PASSED_THROUGH = {"JPEG": (".jpg", "image/jpeg"), "PNG": (".png", "image/png"), "WEBP": (".webp", "image/webp")}
 _HASH_SIDE = 32
 _HASH_BITS_SIDE = 8
