@@ -1,0 +1,64 @@
+"""Which image gets which option set, and in which order its options stand.
+
+Everything is drawn from the seed and stable names, so that the same table gives the same questions on every machine.
+The place of the answer is as often the first as the second, third and fourth, within every option set and answer as
+far as their numbers allow, then within the set, then within the subset. It is drawn independently of which member is
+the answer, so that the order of the options tells a blind player nothing.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from datagen.jicvqa.classes import CHOICES
+from datagen.jicvqa.design import Design
+
+_Item = TypeVar("_Item")
+
+
+def arrange(
+    design: Design, names: Sequence[str], ids: Mapping[str, Sequence[str]], seed: int
+) -> dict[str, tuple[str, ...]]:
+    """Return the ordered options of every image.
+
+    Args:
+        design: whole questions; class numbers are places in `names`.
+        names: the class names.
+        ids: by class name, the ids of its images; as many as the design has questions of the class.
+        seed: of all draws.
+    """
+    waiting = {name: _shuffled(sorted(own), seed, "images", name) for name, own in ids.items()}
+    used_in_subset: Counter[int] = Counter()
+    arranged: dict[str, tuple[str, ...]] = {}
+    for members, answers in zip(design.members.tolist(), design.answers.tolist(), strict=True):
+        options = [names[member] for member in members]
+        used_in_set: Counter[int] = Counter()
+        for answer, count in _shuffled(list(zip(options, answers, strict=True)), seed, "answers", *options):
+            own = [waiting[answer].pop() for _ in range(round(count))]
+            places = _places(len(own), used_in_set, used_in_subset, random.Random(_key(seed, *options, answer)))
+            for image, place in zip(own, places, strict=True):
+                others = _shuffled([option for option in options if option != answer], seed, "order", image)
+                arranged[image] = (*others[:place], answer, *others[place:])
+    return arranged
+
+
+def _places(count: int, used_in_set: Counter[int], used_in_subset: Counter[int], draw: random.Random) -> list[int]:
+    """Return the places of so many answers: whole rounds, then those that were used least; in random order."""
+    rounds, rest = divmod(count, CHOICES)
+    tie = {place: draw.random() for place in range(CHOICES)}
+    least = sorted(range(CHOICES), key=lambda place: (used_in_set[place], used_in_subset[place], tie[place]))
+    places = [*range(CHOICES)] * rounds + least[:rest]
+    used_in_set.update(places)
+    used_in_subset.update(places)
+    draw.shuffle(places)
+    return places
+
+
+def _shuffled(items: list[_Item], *key: object) -> list[_Item]:
+    random.Random(_key(*key)).shuffle(items)
+    return items
+
+
+def _key(*parts: object) -> str:
+    return "\x1f".join(map(str, parts))

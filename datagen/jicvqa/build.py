@@ -1,0 +1,286 @@
+"""Building the benchmark: a table of labelled pictures and a distractors file become questions in all their editions.
+
+The folder that is written holds the editions (see `editions`), `distractors.json` (a copy), `design.json` (the option
+sets and how often each member is the answer), `build.json` (what went in, what came out, digests) and a data card. It
+appears whole, by rename.
+"""
+
+import os
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datagen import __version__
+from datagen.errors import DatagenError, nearest
+from datagen.jicvqa import editions
+from datagen.jicvqa.arrangement import arrange
+from datagen.jicvqa.design import Design, nearest_design
+from datagen.jicvqa.distractors import Distractors, counts_of, named_sets
+from datagen.jicvqa.files import digest_of, json_text
+from datagen.jicvqa.pictures import Gathered, LostPicture, Scratch
+from datagen.jicvqa.questions import Question
+from datagen.jicvqa.tables import ImageRow
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build made.
+
+    Attributes:
+        questions: in the order of the editions: by subset, then as in the table.
+        designs: by subset.
+        manifest: the contents of build.json.
+    """
+
+    questions: list[Question]
+    designs: dict[str, Design]
+    manifest: dict[str, Any]
+
+
+def place_rows(rows: Sequence[ImageRow], distractors: Distractors, shown: str) -> dict[str, list[ImageRow]]:
+    """Return the rows by subset.
+
+    Raises:
+        DatagenError: a category is in no class list, or in several; or a subset is not known.
+    """
+    lists = distractors.lists
+    known = {name for subset in lists.subsets.values() for name in subset.names}
+    placed: dict[str, list[ImageRow]] = {name: [] for name in lists.subsets}
+    for row in rows:
+        subsets = [row.subset] if row.subset else lists.subset_of(row.category)
+        if len(subsets) > 1:
+            raise DatagenError(
+                f"{shown}, row {row.number + 1}: '{row.category}' is a class of {' and '.join(subsets)}; add a column "
+                "'subset' that says which is meant."
+            )
+        if subsets and subsets[0] not in placed:
+            raise DatagenError(f"{shown}, row {row.number + 1}: subset '{subsets[0]}': {nearest(subsets[0], placed)}.")
+        if not subsets or row.category not in lists.subsets[subsets[0]].names:
+            candidates = lists.subsets[subsets[0]].names if subsets else known
+            raise DatagenError(
+                f"{shown}, row {row.number + 1} (id {row.id}): the class '{row.category}' is not in the class lists; "
+                f"{_nearest_few(row.category, candidates)}. Correct the row, or add the class to the lists and make "
+                "the distractors again."
+            )
+        placed[subsets[0]].append(row)
+    return {name: own for name, own in placed.items() if own}
+
+
+def make_questions(
+    placed: Mapping[str, Sequence[ImageRow]],
+    distractors: Distractors,
+    seed: int,
+    gathered: Mapping[str, Gathered] | None = None,
+) -> tuple[list[Question], dict[str, Design]]:
+    """Balance the design for the rows at hand, and write their questions.
+
+    Args:
+        placed: the rows by subset.
+        distractors: the similarity and the method.
+        seed: of all draws.
+        gathered: what is known of the pictures, by id.
+
+    Raises:
+        DatagenError: a subset has no design.
+    """
+    questions: list[Question] = []
+    designs: dict[str, Design] = {}
+    for name, rows in placed.items():
+        part = distractors.subsets[name]
+        ids: dict[str, list[str]] = defaultdict(list)
+        for row in rows:
+            ids[row.category].append(row.id)
+        try:
+            design = part.design(distractors.method, Counter(row.category for row in rows))
+        except DatagenError as error:
+            raise DatagenError(f"{name}: {error}") from error
+        choices = arrange(design, part.subset.names, ids, seed)
+        designs[name] = design
+        questions += [
+            Question(
+                row.id,
+                name,
+                part.subset.word,
+                choices[row.id],
+                row.category,
+                row.url,
+                row.license,
+                row.license_url,
+                gathered[row.id].phash if gathered else "",
+            )
+            for row in rows
+        ]
+    return questions, designs
+
+
+def write_build(
+    out: Path,
+    questions: Sequence[Question],
+    designs: Mapping[str, Design],
+    distractors: Distractors,
+    *,
+    table: str,
+    seed: int,
+    gathered: Mapping[str, Gathered] | None = None,
+    scratch: Scratch | None = None,
+    lost: Sequence[LostPicture] = (),
+    overwrite: bool = False,
+) -> Built:
+    """Write all editions to a folder that appears whole.
+
+    Args:
+        out: the folder.
+        questions: in order.
+        designs: by subset.
+        distractors: what the designs were made from.
+        table: the name of the table, for the record.
+        seed: of the draws, for the record.
+        gathered: where the pictures are in `scratch`, by id; none means that the build has no pictures.
+        scratch: the pictures.
+        lost: the pictures that could not be had.
+        overwrite: replace an earlier build.
+
+    Raises:
+        DatagenError: the folder is there already and is not to be replaced, or cannot be written.
+    """
+    refuse_existing(out, overwrite)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        _write_editions(partial, questions, gathered, scratch)
+        (partial / "distractors.json").write_text(distractors.text(), encoding="utf-8")
+        sets = {
+            name: [share.model_dump() for share in named_sets(distractors.subsets[name].subset, design)]
+            for name, design in designs.items()
+        }
+        (partial / "design.json").write_text(json_text(sets), encoding="utf-8")
+        if lost:
+            lines = [json_text(item._asdict()).replace("\n", "") + "\n" for item in lost]
+            (partial / "lost.jsonl").write_text("".join(lines), encoding="utf-8")
+        manifest = _manifest(partial, questions, designs, distractors, table, seed, len(lost))
+        (partial / "README.md").write_text(_card(manifest, gathered is not None), encoding="utf-8")
+        (partial / "build.json").write_text(json_text(manifest), encoding="utf-8")
+        if out.exists():
+            shutil.rmtree(out)
+        partial.rename(out)
+    except OSError as error:
+        raise DatagenError(f"{out} cannot be written: {error.strerror}.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Built(list(questions), dict(designs), manifest)
+
+
+def refuse_existing(out: Path, overwrite: bool) -> None:
+    """Make sure that a folder can be written without losing anything but an earlier build.
+
+    Raises:
+        DatagenError: it cannot.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / "build.json").exists():
+        raise DatagenError(f"{out} is there already and is no build of JIC-VQA; name another folder with --out.")
+    if not overwrite:
+        raise DatagenError(f"{out} holds a build already; name another folder, or replace it with --overwrite.")
+
+
+def _write_editions(
+    folder: Path,
+    questions: Sequence[Question],
+    gathered: Mapping[str, Gathered] | None,
+    scratch: Scratch | None,
+) -> None:
+    by_subset: dict[str, list[Question]] = defaultdict(list)
+    for question in questions:
+        by_subset[question.subset].append(question)
+    for name, own in by_subset.items():
+        (folder / f"{name}.csv").write_text(editions.published_csv(own), encoding="utf-8")
+    editions.write_circular(folder / "circular.parquet", questions)
+    if gathered is None or scratch is None:
+        editions.write_explicit(folder / "jic_vqa.parquet", questions, None)
+        return
+
+    def picture(question: Question) -> bytes:
+        return scratch.read(gathered[question.id].picture)
+
+    def thumbnail(question: Question) -> bytes:
+        return scratch.read(gathered[question.id].thumbnail)
+
+    editions.write_explicit(folder / "jic_vqa.parquet", questions, picture)
+    editions.write_llm_jp_eval_mm(folder / "llm_jp_eval_mm" / "jic_vqa.parquet", questions, thumbnail)
+    editions.write_vlmevalkit(folder / "vlmevalkit" / "JIC-VQA.tsv", questions, picture)
+
+
+def _manifest(
+    folder: Path,
+    questions: Sequence[Question],
+    designs: Mapping[str, Design],
+    distractors: Distractors,
+    table: str,
+    seed: int,
+    lost: int,
+) -> dict[str, Any]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    subsets = {}
+    for name, design in designs.items():
+        part = distractors.subsets[name]
+        counts = Counter(question.category for question in questions if question.subset == name)
+        nearest_similarity = nearest_design(part.matrix, counts_of(part.subset, counts)).similarity(part.matrix)
+        subsets[name] = {
+            "questions": int(design.questions),
+            "classes": len(counts),
+            "option_sets": len(design.members),
+            "blind_ceiling": round(design.ceiling, 6),
+            "questions_outside_balance": int(design.surplus),
+            "distractor_similarity": round(design.similarity(part.matrix), 6),
+            "nearest_similarity": round(nearest_similarity, 6),
+        }
+    return {
+        "datagen": __version__,
+        "table": Path(table).name,
+        "table_digest": digest_of("\n".join(f"{q.id}\t{q.category}" for q in questions).encode()),
+        "seed": seed,
+        "method": distractors.method,
+        "ranker": distractors.ranker.model_dump(mode="json"),
+        "distractors_digest": digest_of(distractors.text().encode()),
+        "questions": len(questions),
+        "lost_pictures": lost,
+        "subsets": subsets,
+        "files": {path.relative_to(folder).as_posix(): digest_of(path.read_bytes()) for path in files},
+    }
+
+
+def _card(manifest: Mapping[str, Any], pictures: bool) -> str:
+    rows = "\n".join(
+        f"| {name} | {part['classes']} | {part['questions']:,} | {part['option_sets']} | {part['blind_ceiling']:.4f} |"
+        for name, part in manifest["subsets"].items()
+    )
+    shown = "The pictures are in the column `image`." if pictures else "There are no pictures in it, only their URLs."
+    ranker = f"{manifest['ranker']['kind']} {manifest['ranker']['model']}".strip()
+    return f"""---
+language: [ja]
+task_categories: [visual-question-answering]
+configs:
+- config_name: default
+  data_files: [{{split: test, path: jic_vqa.parquet}}]
+- config_name: circular
+  data_files: [{{split: test, path: circular.parquet}}]
+---
+# JIC-VQA, built by datagen {manifest["datagen"]}
+
+{manifest["questions"]:,} four-choice questions, one a picture. {shown} The licence of every picture stands in its row.
+Distractors: `{manifest["method"]}`, ranked by `{ranker}`; seed {manifest["seed"]}.
+
+| subset | classes | questions | option sets | best a player can do without the picture |
+| --- | ---: | ---: | ---: | ---: |
+{rows}
+"""
+
+
+def _nearest_few(name: str, candidates: Sequence[str] | set[str]) -> str:
+    """Return the nearest class name; the whole list would be too long for a message."""
+    clause = nearest(name, candidates)
+    return clause.split("? (")[0] + "?" if clause.startswith("did you mean") else "none is near to it"

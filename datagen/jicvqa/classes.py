@@ -1,0 +1,174 @@
+"""Class lists: the closed lists of answers, by subset, with the word that the question uses.
+
+A list file is JSON, `{subset: [names]}` or `{subset: {"word": "花", "classes": [...]}}`; a class is a name or
+`{"name": …, "reading": …, "aliases": [...]}`. Keys that start with an underscore are notes.
+"""
+
+import json
+from importlib import resources
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from datagen.errors import DatagenError
+from datagen.jicvqa.names import NameConflict, conflict_of, key_of
+
+CHOICES = 4
+"""Options a question has."""
+
+_Text = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\r\n\t]*\S[^\r\n\t]*$")]
+
+
+class LabelClass(BaseModel):
+    """One class: the name that stands in the options, how it is read, and other spellings of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: _Text
+    reading: str = ""
+    aliases: tuple[_Text, ...] = ()
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Every further spelling: the aliases, and the reading when one is given."""
+        return (*self.aliases, self.reading) if self.reading else self.aliases
+
+
+class Subset(BaseModel):
+    """The classes of one subset.
+
+    Attributes:
+        word: what the question asks for, 花 in この画像にはどの花が映っていますか？
+        classes: the closed list of answers.
+        distinct: pairs of names that look like two spellings of one thing and are not; they still never share a
+            question.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    word: _Text
+    classes: tuple[LabelClass, ...]
+    distinct: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The class names, in the order of the list."""
+        return tuple(entry.name for entry in self.classes)
+
+    def conflicts(self) -> list[NameConflict]:
+        """Return every pair of classes that must not stand in one question."""
+        found = []
+        for first, second in combinations(self.classes, 2):
+            if kind := conflict_of(first.name, second.name, first.forms, second.forms):
+                found.append(NameConflict(first.name, second.name, kind))
+        return found
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if len(self.classes) < CHOICES:
+            raise ValueError(f"it has {len(self.classes)} classes, but a question needs {CHOICES}; add classes")
+        seen: dict[str, str] = {}
+        for name in self.names:
+            if (key := key_of(name)) in seen:
+                raise ValueError(
+                    f"'{name}' and '{seen[key]}' are one name; list it once, with the other spelling in its aliases"
+                )
+            seen[key] = name
+        return self
+
+
+class ClassLists(BaseModel):
+    """The class lists of a benchmark, by subset."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    subsets: dict[str, Subset] = Field(min_length=1)
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _synonyms_are_aliases(self) -> Self:
+        for subset_name, subset in self.subsets.items():
+            known = {frozenset(pair) for pair in subset.distinct}
+            same = [
+                (first, second)
+                for first, second, kind in subset.conflicts()
+                if kind in {"alias", "spelling"} and {first, second} not in known
+            ]
+            if same:
+                pairs = ", ".join(f"{first}/{second}" for first, second in same)
+                raise ValueError(
+                    f"{subset_name}: {pairs} name the same thing, so that a question could have two right options; "
+                    "keep one of each as the class and move the other into its aliases, or list the pair in 'distinct' "
+                    "when they are two things"
+                )
+        return self
+
+    def subset_of(self, category: str) -> list[str]:
+        """Return the subsets that have a class of this name."""
+        return [name for name, subset in self.subsets.items() if category in subset.names]
+
+
+def shipped_images_per_subset() -> dict[str, int]:
+    """Return how many questions the published JIC-VQA has in each subset."""
+    document = json.loads(_shipped().read_text(encoding="utf-8"))
+    return {str(name): int(count) for name, count in document["_images_per_subset"].items()}
+
+
+def load_classes(path: Path | None = None) -> ClassLists:
+    """Load class lists from a JSON file, or the lists of JIC-VQA that ship with datagen.
+
+    Raises:
+        DatagenError: the file cannot be read, or a list cannot make questions.
+    """
+    shown = str(path) if path else "the shipped class lists"
+    try:
+        text = path.read_text(encoding="utf-8") if path else _shipped().read_text(encoding="utf-8")
+        document = json.loads(text)
+    except OSError as error:
+        raise DatagenError(
+            f"The class lists {shown} cannot be read: {error.strerror}. Give the path of a JSON file."
+        ) from error
+    except ValueError as error:
+        raise DatagenError(f"The class lists {shown} are not valid JSON: {error}.") from error
+    return parse_classes(document, shown)
+
+
+def parse_classes(document: Any, shown: str) -> ClassLists:
+    """Validate class lists as they stand in a file.
+
+    Raises:
+        DatagenError: a list cannot make questions; the message starts with `shown`.
+    """
+    if not isinstance(document, dict):
+        raise DatagenError(f"{shown}: write an object of subsets, {{subset: [class names]}}.")
+    try:
+        subsets = {name: _subset(name, entry) for name, entry in document.items() if not str(name).startswith("_")}
+        return ClassLists.model_validate({"subsets": subsets, "source": str(document.get("_source", ""))})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"] if part != "subsets")
+        message = fault["msg"].removeprefix("Value error, ")
+        raise DatagenError(f"{shown}: {where + ': ' if where else ''}{message}.") from error
+
+
+def _subset(name: str, entry: object) -> object:
+    """Bring the two ways to write a subset, and the two ways to write a class, to one."""
+    if isinstance(entry, list):
+        entry = {"word": _word_of(name), "classes": entry}
+    if isinstance(entry, dict) and isinstance(entry.get("classes"), list):
+        classes = [{"name": item} if isinstance(item, str) else item for item in entry["classes"]]
+        return {**entry, "word": entry.get("word", _word_of(name)), "classes": classes}
+    return entry
+
+
+def _word_of(name: str) -> str:
+    """Return the published word of a published subset; any other subset is asked for by its own name."""
+    document = json.loads(_shipped().read_text(encoding="utf-8"))
+    entry = document.get(name)
+    return str(entry["word"]) if isinstance(entry, dict) and "word" in entry else name
+
+
+def _shipped() -> "resources.abc.Traversable":
+    return resources.files("datagen.jicvqa") / "data" / "jic_classes.json"

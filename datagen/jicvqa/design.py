@@ -1,0 +1,223 @@
+"""The distractor design: which four classes share a question, and how often each of them is the answer.
+
+A player who does not see the picture sees nothing but the option set, so the best that any such player can expect is
+to name, for every set, the member that is the answer most often: `Design.ceiling`. The `mutual` design makes all four
+members the answer equally often, which holds that ceiling at one quarter; the `nearest` design (the rule of the
+paper) gives each class its three most similar classes and leaves the ceiling where it falls.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, linprog, milp
+from scipy.sparse import csc_matrix, hstack, identity, vstack
+
+from datagen.jicvqa.candidates import OptionSet, better_sets, gain_of, neighbour_sets
+from datagen.jicvqa.classes import CHOICES
+from datagen.jicvqa.similarity import Matrix, mutual, order_of
+
+Counts = npt.NDArray[np.int64]
+
+_LEFT_OVER = 100.0  # the cost of a question outside the balance; far above the 12 that a set of equals can gain
+_SPREAD = 0.5  # a class has at most this share of its questions in one set ...
+_SPREAD_COST = 0.97  # ... unless that costs more than 3 % of the similarity
+_ROUNDS = 40
+_NEW_SETS = 2000
+
+
+class Design(NamedTuple):
+    """Option sets and how often each member is the answer.
+
+    Attributes:
+        members: (k, 4) class numbers, ascending in each row.
+        answers: (k, 4) how many questions have the member as their answer; shares, not whole numbers, before rounding.
+    """
+
+    members: npt.NDArray[np.int64]
+    answers: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, table: Counter[tuple[OptionSet, int]]) -> Self:
+        """Return the design for counts of (option set, answer)."""
+        sets = sorted({members for members, _ in table})
+        members = np.array(sets, dtype=np.int64).reshape(-1, CHOICES)
+        answers = [[table[row, member] for member in row] for row in sets]
+        return cls(members, np.array(answers, dtype=np.float64).reshape(-1, CHOICES))
+
+    @property
+    def questions(self) -> float:
+        """How many questions there are."""
+        return float(self.answers.sum())
+
+    @property
+    def ceiling(self) -> float:
+        """The accuracy of the best player who knows the answer frequencies of every option set but sees no picture."""
+        return float(self.answers.max(axis=1).sum() / self.questions) if self.questions else 0.0
+
+    @property
+    def surplus(self) -> float:
+        """How many questions exceed the balance of their option set."""
+        return float((self.answers - self.answers.min(axis=1, keepdims=True)).sum())
+
+    def similarity(self, similarity: Matrix) -> float:
+        """Return the mean similarity of the distractors to the answer, over all questions."""
+        total = 0.0
+        for column in range(CHOICES):
+            own = self.members[:, column]
+            others = np.delete(self.members, column, axis=1)
+            total += float((similarity[own[:, None], others].sum(axis=1) * self.answers[:, column]).sum())
+        return total / (3 * self.questions) if self.questions else 0.0
+
+
+def nearest_design(similarity: Matrix, counts: Counts) -> Design:
+    """Return the rule of the paper: every class with its three most similar classes, nested names and all."""
+    table: Counter[tuple[OptionSet, int]] = Counter()
+    for own, count in enumerate(counts):
+        if count:
+            first, second, third, fourth = sorted([own, *order_of(similarity, own)[: CHOICES - 1]])
+            table[(first, second, third, fourth), own] += int(count)
+    return Design.of(table)
+
+
+def mutual_shares(similarity: Matrix, forbidden: npt.NDArray[np.bool_]) -> Design:
+    """Return the balanced design for equal class counts, in shares: every class has 1 question in all."""
+    programme = _solved(mutual(similarity), forbidden, np.ones(len(similarity)))
+    rounded = np.round(programme.amounts, 9)
+    used = rounded > 0
+    return _by_set(programme.members[used], np.repeat(rounded[used, None], CHOICES, axis=1))
+
+
+def mutual_design(similarity: Matrix, forbidden: npt.NDArray[np.bool_], counts: Counts) -> Design:
+    """Return the balanced design for the class counts at hand, in whole questions.
+
+    Over all option sets without a forbidden pair, maximise the mutual similarity such that every member of a set is the
+    answer equally often and every class has its questions. What cannot be balanced (the counts do not add up to a
+    multiple of four, or one class has more than a quarter) is kept least, and goes to sets that then lean
+    towards that class: see `Design.surplus` and `Design.ceiling`.
+
+    Args:
+        similarity: (n, n).
+        forbidden: (n, n), true for pairs that must not stand together.
+        counts: n whole numbers, the questions of each class.
+    """
+    pairwise = mutual(similarity)
+    programme = _solved(pairwise, forbidden, counts.astype(np.float64))
+    amounts = _whole(programme, counts)
+    table: Counter[tuple[OptionSet, int]] = Counter()
+    for members, amount in zip(programme.members.tolist(), amounts.tolist(), strict=True):
+        for member in members if amount else ():
+            table[tuple(members), member] += amount
+    left = counts - _questions_per_class(programme.members, amounts, len(counts))
+    for members, member in _left_over(programme, left):
+        table[members, member] += 1
+    return Design.of(table)
+
+
+class _Programme(NamedTuple):
+    """A solved linear programme: sets with their gains, amounts and upper bounds, and the prices of the classes."""
+
+    members: npt.NDArray[np.int64]
+    gains: npt.NDArray[np.float64]
+    amounts: npt.NDArray[np.float64]
+    bounds: npt.NDArray[np.float64]
+    prices: npt.NDArray[np.float64]
+    left_over: float
+
+    @property
+    def value(self) -> float:
+        return float(self.gains @ self.amounts)
+
+
+def _solved(pairwise: Matrix, forbidden: npt.NDArray[np.bool_], counts: npt.NDArray[np.float64]) -> _Programme:
+    """Return the linear programme's solution, spread over several sets a class where that costs little."""
+    spread = _generated(pairwise, forbidden, counts, _SPREAD)
+    free = _generated(pairwise, forbidden, counts, 1.0)
+    dearer = spread.left_over > free.left_over + 1e-6 or spread.value < _SPREAD_COST * free.value
+    return free if dearer else spread
+
+
+def _generated(
+    pairwise: Matrix, forbidden: npt.NDArray[np.bool_], counts: npt.NDArray[np.float64], share: float
+) -> _Programme:
+    """Solve by column generation: solve, look for sets that beat the prices, add them, until there are none."""
+    sets = neighbour_sets(pairwise, forbidden)
+    known = set(sets)
+    for _ in range(_ROUNDS):
+        members = np.array(sets, dtype=np.int64).reshape(-1, CHOICES)
+        gains = gain_of(pairwise, members)
+        bounds = share * counts[members].min(axis=1, initial=np.inf)
+        result: OptimizeResult = linprog(
+            np.concatenate([-gains, np.full(len(counts), _LEFT_OVER)]),
+            A_eq=_memberships(members, len(counts)),
+            b_eq=counts,
+            bounds=np.column_stack([np.zeros(len(sets) + len(counts)), np.concatenate([bounds, counts])]),
+            method="highs",
+        )
+        prices = -result.eqlin.marginals
+        new = better_sets(pairwise, forbidden, prices, known)[:_NEW_SETS]
+        if not new:
+            break
+        sets += new
+        known.update(new)
+    amounts = result.x[: len(members)]
+    return _Programme(members, gains, amounts, bounds, prices, float(result.x[len(members) :].sum()))
+
+
+def _whole(programme: _Programme, counts: Counts) -> Counts:
+    """Round to whole numbers with an integer programme over all generated sets.
+
+    Every set takes four questions, so that what is left over is, up to multiples of four, the remainder of all
+    questions; that row is implied, but saying it lets the solver close its gap at the root. The limit is in nodes,
+    not seconds, so that the outcome is the same on every machine.
+    """
+    sets, classes = len(programme.members), len(counts)
+    implied = np.concatenate([np.zeros(sets), np.ones(classes), [-CHOICES]])[None, :]
+    rows = vstack([hstack([_memberships(programme.members, classes), csc_matrix((classes, 1))]), csc_matrix(implied)])
+    wanted = np.append(counts, counts.sum() % CHOICES)
+    result = milp(
+        np.concatenate([-programme.gains, np.full(classes, _LEFT_OVER), [0.0]]),
+        constraints=LinearConstraint(rows.tocsc(), wanted, wanted),
+        integrality=np.ones(sets + classes + 1),
+        bounds=Bounds(0, np.concatenate([np.ceil(programme.bounds), counts, [counts.sum()]])),
+        options={"mip_rel_gap": 1e-3, "node_limit": 500},
+    )
+    if result.x is None:
+        return np.floor(programme.amounts + 1e-6).astype(np.int64)
+    whole: Counts = np.round(result.x[:sets]).astype(np.int64)
+    return whole
+
+
+def _left_over(programme: _Programme, left: Counts) -> Iterable[tuple[OptionSet, int]]:
+    """Place the questions outside the balance: each time in the set that takes the most of such classes at once."""
+    left = left.copy()
+    order = np.argsort(-programme.gains, kind="stable")
+    members = programme.members[order]
+    while left.any() and len(members):
+        taken = (left[members] > 0).sum(axis=1)
+        best = int(taken.argmax())
+        if not taken[best]:
+            return
+        row = members[best].tolist()
+        for member in row:
+            if left[member] > 0:
+                left[member] -= 1
+                yield tuple(row), member
+
+
+def _questions_per_class(members: npt.NDArray[np.int64], amounts: Counts, classes: int) -> Counts:
+    return np.bincount(members.ravel(), weights=np.repeat(amounts, CHOICES), minlength=classes).astype(np.int64)
+
+
+def _memberships(members: npt.NDArray[np.int64], classes: int) -> csc_matrix:
+    """Return the constraint matrix: one row a class, one column a set, and one column a class for what is left over."""
+    columns = np.repeat(np.arange(len(members)), CHOICES)
+    sets = csc_matrix((np.ones(members.size), (members.ravel(), columns)), shape=(classes, len(members)))
+    return hstack([sets, identity(classes)]).tocsc()
+
+
+def _by_set(members: npt.NDArray[np.int64], answers: npt.NDArray[np.float64]) -> Design:
+    order = np.lexsort(members.T[::-1])
+    return Design(members[order], answers[order])

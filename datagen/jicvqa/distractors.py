@@ -1,0 +1,250 @@
+"""The distractors file: how alike the classes are, who said so, and the design for equal class counts.
+
+`build` takes the similarity from it and balances the design for the class counts of the table at hand.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from datagen.errors import DatagenError
+from datagen.jicvqa.classes import CHOICES, ClassLists, Subset
+from datagen.jicvqa.design import Counts, Design, mutual_design, mutual_shares, nearest_design
+from datagen.jicvqa.files import json_text
+from datagen.jicvqa.similarity import LEXICAL_WEIGHTS, Matrix, forbidden_pairs, lexical_similarity
+
+Method = Literal["mutual", "nearest"]
+_DIGITS = 6
+_Share = Annotated[float, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Ranker(_Part):
+    """Who said how alike the classes are.
+
+    Attributes:
+        kind: `lexical` (from the names alone) or `llm`.
+        model: the name of the model.
+        prompt: the name of the request's template; `prompt_digest` is the beginning of its SHA-256.
+        seed: of the candidate orders and of sampling.
+        orders: in how many shuffled candidate orders each class was asked about.
+        picks: how many neighbours were named in each order.
+        weights: of the lexical similarity.
+    """
+
+    kind: Literal["lexical", "llm"]
+    model: str = ""
+    prompt: str = ""
+    prompt_digest: str = ""
+    seed: int = 0
+    orders: int = 0
+    picks: int = 0
+    weights: dict[str, float] = {}
+
+
+class OptionSetShare(_Part):
+    """Four classes that share a question, and how often each is the answer (shares of one, or whole questions)."""
+
+    classes: tuple[str, str, str, str]
+    answers: tuple[_Share, _Share, _Share, _Share]
+
+
+class SubsetDistractors(_Part):
+    """What is known of one subset.
+
+    Attributes:
+        subset: the class list.
+        counts: the questions of each class that `option_sets` is made for; empty means equally many of each.
+        similarity: for each class the others with a similarity above 0, most similar first.
+        conflicts: pairs that never share a question under `mutual`, with the kind of the conflict.
+        option_sets: the design.
+    """
+
+    subset: Subset
+    counts: dict[str, int] = {}
+    similarity: dict[str, dict[str, Annotated[float, Field(gt=0, le=1)]]]
+    conflicts: tuple[tuple[str, str, str], ...] = ()
+    option_sets: tuple[OptionSetShare, ...]
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        known = set(self.subset.names)
+        used = set(self.similarity) | {other for row in self.similarity.values() for other in row} | set(self.counts)
+        used |= {name for option_set in self.option_sets for name in option_set.classes}
+        if unknown := sorted(used - known):
+            raise ValueError(f"{', '.join(unknown)} is not in the class list; make the file again with these classes")
+        return self
+
+    @property
+    def matrix(self) -> Matrix:
+        """The similarity as an (n, n) array in the order of the class list."""
+        place = {name: index for index, name in enumerate(self.subset.names)}
+        matrix = np.zeros((len(place), len(place)))
+        for name, row in self.similarity.items():
+            for other, value in row.items():
+                matrix[place[name], place[other]] = value
+        return matrix
+
+    def design(self, method: Method, counts: Mapping[str, int]) -> Design:
+        """Return the design for the questions that each class has.
+
+        Raises:
+            DatagenError: fewer than four classes have questions, or no balanced option set can hold a class.
+        """
+        return _design(self.subset, self.matrix, method, counts)
+
+
+class Distractors(_Part):
+    """The whole file."""
+
+    format: Literal["datagen.jicvqa.distractors/1"] = "datagen.jicvqa.distractors/1"
+    method: Method
+    ranker: Ranker
+    classes_source: str = ""
+    subsets: dict[str, SubsetDistractors] = Field(min_length=1)
+
+    @property
+    def lists(self) -> ClassLists:
+        """The class lists in it."""
+        return ClassLists(
+            subsets={name: part.subset for name, part in self.subsets.items()}, source=self.classes_source
+        )
+
+    def text(self) -> str:
+        """Return the file's text."""
+        return json_text(self.model_dump(mode="json"))
+
+
+def lexical_ranker() -> Ranker:
+    """Return the description of the lexical ranker."""
+    return Ranker(kind="lexical", weights=LEXICAL_WEIGHTS)
+
+
+def lexical_matrices(lists: ClassLists) -> dict[str, Matrix]:
+    """Return the lexical similarity of every subset."""
+    return {name: lexical_similarity(subset.names) for name, subset in lists.subsets.items()}
+
+
+def make_distractors(
+    lists: ClassLists,
+    matrices: Mapping[str, Matrix],
+    ranker: Ranker,
+    method: Method,
+    counts: Mapping[str, Mapping[str, int]] | None = None,
+) -> Distractors:
+    """Design the distractors of every subset.
+
+    Args:
+        lists: the class lists.
+        matrices: by subset, the (n, n) similarity.
+        ranker: who gave the similarity.
+        method: `mutual` or `nearest`.
+        counts: by subset and class, the questions; none means equally many of each class.
+
+    Raises:
+        DatagenError: a subset has no design.
+    """
+    subsets = {}
+    for name, subset in lists.subsets.items():
+        matrix = np.round(matrices[name], _DIGITS)
+        own = dict((counts or {}).get(name, {}))
+        try:
+            design = _design(subset, matrix, method, own) if own else _shares(subset, matrix, method)
+        except DatagenError as error:
+            raise DatagenError(f"{name}: {error}") from error
+        subsets[name] = SubsetDistractors(
+            subset=subset,
+            counts=own,
+            similarity=_rows(subset, matrix),
+            conflicts=tuple((first, second, kind) for first, second, kind in subset.conflicts()),
+            option_sets=named_sets(subset, design),
+        )
+    return Distractors(method=method, ranker=ranker, classes_source=lists.source, subsets=subsets)
+
+
+def load_distractors(path: Path) -> Distractors:
+    """Read a distractors file.
+
+    Raises:
+        DatagenError: it cannot be read, or is not valid.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatagenError(
+            f"The distractors {path} cannot be read: {error.strerror}. `datagen jicvqa distractors --out {path}` "
+            "makes the file."
+        ) from error
+    except ValueError as error:
+        raise DatagenError(f"The distractors {path} are not valid JSON: {error}.") from error
+    try:
+        return Distractors.model_validate(document)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"])) or "the file"
+        message = fault["msg"].removeprefix("Value error, ")
+        raise DatagenError(f"The distractors {path}: {where}: {message}.") from error
+
+
+def named_sets(subset: Subset, design: Design) -> tuple[OptionSetShare, ...]:
+    """Return a design with the names of the classes."""
+    names = subset.names
+    return tuple(
+        OptionSetShare.model_validate({"classes": [names[member] for member in members], "answers": answers})
+        for members, answers in zip(design.members.tolist(), design.answers.tolist(), strict=True)
+    )
+
+
+def counts_of(subset: Subset, counts: Mapping[str, int]) -> Counts:
+    """Return the counts as an array in the order of the class list."""
+    return np.array([counts.get(name, 0) for name in subset.names], dtype=np.int64)
+
+
+def _design(subset: Subset, matrix: Matrix, method: Method, counts: Mapping[str, int]) -> Design:
+    questions = counts_of(subset, counts)
+    usable = int((questions > 0).sum())
+    if usable < CHOICES:
+        raise DatagenError(
+            f"only {usable} of {len(questions)} classes have images, but the options of a question are {CHOICES} "
+            "classes that all are the answer sometimes; add images of more classes."
+        )
+    if method == "nearest":
+        return nearest_design(matrix, questions)
+    design = mutual_design(matrix, forbidden_pairs(subset), questions)
+    placed = np.bincount(design.members.ravel(), weights=design.answers.ravel(), minlength=len(questions))
+    _refuse_unplaced(subset, placed < questions)
+    return design
+
+
+def _shares(subset: Subset, matrix: Matrix, method: Method) -> Design:
+    if method == "nearest":
+        return nearest_design(matrix, np.ones(len(matrix), dtype=np.int64))
+    design = mutual_shares(matrix, forbidden_pairs(subset))
+    placed = np.bincount(design.members.ravel(), weights=design.answers.ravel(), minlength=len(matrix))
+    _refuse_unplaced(subset, placed < 1e-6)
+    return design
+
+
+def _refuse_unplaced(subset: Subset, unplaced: npt.NDArray[np.bool_]) -> None:
+    if unplaced.any():
+        names = ", ".join(name for name, missing in zip(subset.names, unplaced, strict=True) if missing)
+        raise DatagenError(
+            f"{names} can stand in no question: too many of the other names are nested in it, contain it or sound like "
+            "it. Add classes, or leave these out."
+        )
+
+
+def _rows(subset: Subset, matrix: Matrix) -> dict[str, dict[str, float]]:
+    rows = {}
+    for own, name in enumerate(subset.names):
+        order = [int(other) for other in np.argsort(-matrix[own], kind="stable") if matrix[own, other] > 0]
+        rows[name] = {subset.names[other]: float(matrix[own, other]) for other in order if other != own}
+    return rows

@@ -1,0 +1,122 @@
+"""Class names as text: keys for matching, readings, and which names must never stand in one question.
+
+Two names conflict when a grader that looks for the answer inside the response could take one for the other (ラン in
+スズラン), or when they are spellings of one thing (桜 and サクラ).
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from fugashi import Tagger
+
+_KATAKANA_TO_HIRAGANA = {code: code - 0x60 for code in range(ord("ァ"), ord("ヶ") + 1)}
+_PUNCTUATION = frozenset({"補助記号", "空白"})
+
+
+class Morpheme(NamedTuple):
+    """A morpheme by its lemma (桔梗 for キキョウ), its reading in hiragana, and its part of speech."""
+
+    lemma: str
+    reading: str
+    part_of_speech: str
+
+
+class NameConflict(NamedTuple):
+    """Two names that must not stand in one question, and why.
+
+    Kinds: `same_name` and `alias` (spellings of one name), `spelling` (the one in kana, the other in characters that
+    are read so), `same_reading` (two words that sound alike, 柿 and 牡蠣), `nested` (one inside the other).
+    """
+
+    first: str
+    second: str
+    kind: str
+
+
+@cache
+def _tagger() -> "Tagger":
+    import fugashi
+
+    return fugashi.Tagger()
+
+
+def key_of(text: str) -> str:
+    """Return a text as it is matched: NFKC, lower case, hiragana for katakana, no white space.
+
+    >>> key_of("ｻｸﾗ 餅")
+    'さくら餅'
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_KATAKANA_TO_HIRAGANA)
+    return "".join(folded.split())
+
+
+@cache
+def morphemes_of(name: str) -> tuple[Morpheme, ...]:
+    """Return the morphemes of a name by UniDic, punctuation left out.
+
+    A word that UniDic does not know is read as it is written.
+
+    >>> [morpheme.reading for morpheme in morphemes_of("麻婆豆腐")]
+    ['まーぼー', 'とうふ']
+    """
+    found = []
+    for word in _tagger()(unicodedata.normalize("NFKC", name)):
+        feature = word.feature
+        if feature.pos1 in _PUNCTUATION:
+            continue
+        lemma = (getattr(feature, "lemma", None) or word.surface).split("-")[0]
+        found.append(Morpheme(lemma, key_of(getattr(feature, "kana", None) or word.surface), feature.pos1))
+    return tuple(found)
+
+
+@cache
+def reading_of(name: str) -> str:
+    """Return how a name is read, in hiragana, as far as UniDic knows it.
+
+    >>> reading_of("味噌汁")
+    'みそしる'
+    """
+    return "".join(morpheme.reading for morpheme in morphemes_of(name)) or key_of(name)
+
+
+def conflict_of(first: str, second: str, first_forms: Sequence[str] = (), second_forms: Sequence[str] = ()) -> str:
+    """Return why two names must not stand in one question (see `NameConflict`), or an empty string.
+
+    Args:
+        first: the one name.
+        second: the other name.
+        first_forms: further spellings and readings of the first (its aliases).
+        second_forms: further spellings and readings of the second.
+
+    >>> conflict_of("豆腐", "麻婆豆腐"), conflict_of("つばき", "椿"), conflict_of("桃", "梨")
+    ('nested', 'spelling', '')
+    """
+    own, other = key_of(first), key_of(second)
+    if own == other:
+        return "same_name"
+    own_keys = {own, *map(key_of, first_forms)}
+    other_keys = {other, *map(key_of, second_forms)}
+    if own_keys & other_keys:
+        return "alias"
+    if reading_of(first) == reading_of(second):
+        return "spelling" if _is_kana(own) or _is_kana(other) else "same_reading"
+    pairs = [(own, key) for key in other_keys] + [(key, other) for key in own_keys]
+    if any(one in two or two in one for one, two in pairs if one and two):
+        return "nested"
+    if reading_of(first) in _runs(second) or reading_of(second) in _runs(first):
+        return "nested"
+    return ""
+
+
+def _runs(name: str) -> set[str]:
+    """Return the readings of all runs of whole morphemes: うに stands in ぞうに, but ウニ does not stand in 雑煮."""
+    readings = [morpheme.reading for morpheme in morphemes_of(name)]
+    ends = range(1, len(readings) + 1)
+    return {"".join(readings[start:end]) for end in ends for start in range(end)}
+
+
+def _is_kana(key: str) -> bool:
+    return all("ぁ" <= character <= "ゖ" or character == "ー" for character in key)

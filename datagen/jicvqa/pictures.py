@@ -1,0 +1,244 @@
+"""The pictures of a table, brought together before anything is built: checked, hashed, shrunk, in a scratch file.
+
+Sources are the table itself, files beside it, and the web (politely: a few connections a host, each body kept in a
+cache folder under the digest of its URL, dead links noted and not asked again).
+"""
+
+import asyncio
+import hashlib
+import io
+import json
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, NamedTuple, Self
+
+from PIL import Image
+
+from datagen.errors import DatagenError
+from datagen.failures import Failure
+from datagen.images import Picture, prepare
+from datagen.jicvqa.tables import ImageRow, Table
+from datagen.recipe import Images
+
+THUMBNAIL = (224, 224)
+"""The size, in pixels, to which llm-jp-eval-mm shrinks every picture before a model sees it."""
+
+_LIMITS = Images()
+_AHEAD = 32
+_GONE = frozenset(f"HTTP {status}" for status in (401, 403, 404, 410, 451))
+
+
+class Gathered(NamedTuple):
+    """What is known of one picture that was read: its hash, and where its bytes stand in the scratch file."""
+
+    phash: str
+    suffix: str
+    picture: tuple[int, int]
+    thumbnail: tuple[int, int]
+
+
+class LostPicture(NamedTuple):
+    """A picture that could not be had, and why."""
+
+    id: str
+    url: str
+    reason: str
+
+
+class Scratch:
+    """The bytes of all pictures, in a temporary file that is gone when it is closed."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._end = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, data: bytes) -> tuple[int, int]:
+        """Append bytes and return their place."""
+        place = (self._end, len(data))
+        self._file.seek(self._end)
+        self._file.write(data)
+        self._end += len(data)
+        return place
+
+    def read(self, place: tuple[int, int]) -> bytes:
+        """Return the bytes at a place."""
+        self._file.seek(place[0])
+        return self._file.read(place[1])
+
+
+def gather(
+    rows: Sequence[ImageRow],
+    read: Callable[[ImageRow], bytes],
+    scratch: Scratch,
+    advance: Callable[[int], None] = lambda _: None,
+) -> tuple[dict[str, Gathered], list[LostPicture]]:
+    """Read, check and shrink the pictures of rows, in the order of the rows.
+
+    Args:
+        rows: the rows.
+        read: returns the bytes of a row's picture, or raises Failure.
+        scratch: takes the bytes.
+        advance: told of finished rows.
+
+    Returns:
+        What was gathered, by id, and the pictures that were lost.
+    """
+    gathered: dict[str, Gathered] = {}
+    lost: list[LostPicture] = []
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(rows), _AHEAD):
+            chunk = rows[start : start + _AHEAD]
+            futures = []
+            for row in chunk:
+                try:
+                    futures.append(pool.submit(_checked, read(row)))
+                except Failure as failure:
+                    futures.append(pool.submit(_raise, failure))
+            for row, future in zip(chunk, futures, strict=True):
+                try:
+                    picture, thumbnail = future.result()
+                except Failure as failure:
+                    lost.append(LostPicture(row.id, row.url, failure.message))
+                    continue
+                gathered[row.id] = Gathered(
+                    picture.phash, picture.suffix, scratch.add(picture.data), scratch.add(thumbnail)
+                )
+            advance(len(chunk))
+    return gathered, lost
+
+
+def reader_of(table: Table, folder: Path, cache: Path | None) -> Callable[[ImageRow], bytes]:
+    """Return what reads the picture of a row: from the table, from a file, or from the download cache."""
+
+    def read(row: ImageRow) -> bytes:
+        if table.embedded:
+            data = table.picture(row.number)
+            if data is None:
+                raise Failure("unreadable", "the table has no picture in this row")
+            return data
+        path = folder / row.place if row.place else cache_path(cache, row.url) if cache and row.url else None
+        if path is None:
+            raise Failure("unreadable", "there is neither a path nor a URL")
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise Failure("unreadable", f"{row.place or row.url}: {error.strerror or error}") from error
+
+    return read
+
+
+def download(
+    urls: Iterable[str],
+    cache: Path,
+    allow_private_hosts: Collection[str] = (),
+    retry_dead: bool = False,
+    advance: Callable[[int], None] = lambda _: None,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Fetch what is not in the cache yet.
+
+    Args:
+        urls: what to fetch.
+        cache: a folder; a body that is there is not fetched again, nor is a link that was found dead.
+        allow_private_hosts: host names that may be at private addresses.
+        retry_dead: ask the dead links again.
+        advance: told of finished links.
+
+    Returns:
+        The dead links (gone for good, and noted), and those that could not be reached this time, with reasons.
+
+    Raises:
+        DatagenError: the cache cannot be written to.
+    """
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        return asyncio.run(_download(sorted(set(urls)), cache, allow_private_hosts, retry_dead, advance))
+    except OSError as error:
+        raise DatagenError(f"The cache {cache} cannot be written to: {error.strerror}.") from error
+
+
+def cache_path(cache: Path, url: str) -> Path:
+    """Return where the body behind a URL is kept."""
+    digest = hashlib.sha256(url.encode()).hexdigest()[:32]
+    return cache / digest[:2] / digest
+
+
+async def _download(
+    urls: Sequence[str],
+    cache: Path,
+    allow_private_hosts: Collection[str],
+    retry_dead: bool,
+    advance: Callable[[int], None],
+) -> tuple[dict[str, str], dict[str, str]]:
+    from datagen.sources.fetch import Fetcher
+
+    record = cache / "dead.jsonl"
+    known = _dead_links(record)
+    dead = {} if retry_dead else {url: known[url] for url in urls if url in known}
+    wanted = [url for url in urls if url not in dead and not cache_path(cache, url).exists()]
+    advance(len(urls) - len(wanted))
+    unreached: dict[str, str] = {}
+    fetcher = Fetcher(_LIMITS.max_bytes, allow_private_hosts)
+    queue = iter(wanted)
+
+    with record.open("a", encoding="utf-8") as file:
+
+        async def work() -> None:
+            for url in queue:
+                try:
+                    _keep(cache_path(cache, url), await fetcher.fetch(url))
+                except Failure as failure:
+                    if failure.message in _GONE:
+                        dead[url] = failure.message
+                        file.write(json.dumps({"url": url, "reason": failure.message}, ensure_ascii=False) + "\n")
+                        file.flush()
+                    else:
+                        unreached[url] = failure.message
+                advance(1)
+
+        try:
+            await asyncio.gather(*(work() for _ in range(16)))
+        finally:
+            await fetcher.close()
+    return dead, unreached
+
+
+def _keep(path: Path, data: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+
+
+def _dead_links(record: Path) -> dict[str, str]:
+    if not record.exists():
+        return {}
+    dead = {}
+    for line in record.read_text(encoding="utf-8").splitlines():
+        try:
+            entry = json.loads(line)
+            dead[entry["url"]] = entry["reason"]
+        except (ValueError, LookupError, TypeError):
+            continue  # the last line of a killed run
+    return dead
+
+
+def _checked(data: bytes) -> tuple[Picture, bytes]:
+    """Return the picture as it is published, and the small JPEG that llm-jp-eval-mm reads."""
+    picture = prepare(data, _LIMITS)
+    encoded = io.BytesIO()
+    with Image.open(io.BytesIO(picture.data)) as image:
+        image.draft("RGB", THUMBNAIL)
+        image.convert("RGB").resize(THUMBNAIL).save(encoded, "JPEG", quality=95)
+    return picture, encoded.getvalue()
+
+
+def _raise(failure: Failure) -> tuple[Picture, bytes]:
+    raise failure

@@ -1,0 +1,193 @@
+"""What the commands do: one function each, from paths and plain values to files and a few lines for the reader."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from datagen.errors import DatagenError
+from datagen.jicvqa import distractors as distractors_file
+from datagen.jicvqa.build import make_questions, place_rows, refuse_existing, write_build
+from datagen.jicvqa.classes import ClassLists, load_classes
+from datagen.jicvqa.distractors import Method, load_distractors
+from datagen.jicvqa.files import write_text
+from datagen.jicvqa.pictures import Gathered, LostPicture, Scratch, download, gather, reader_of
+from datagen.jicvqa.tables import ImageRow, Table, open_table, read_rows
+
+_CONSOLE = Console(highlight=False, soft_wrap=True)
+
+
+class Server(NamedTuple):
+    """A model and how to reach it; `key_environment` names the variable that holds the API key."""
+
+    endpoints: tuple[str, ...]
+    model: str
+    key_environment: str
+    in_flight: int
+
+    @property
+    def key(self) -> str | None:
+        """The API key.
+
+        Raises:
+            DatagenError: the variable is not set.
+        """
+        if not self.key_environment:
+            return None
+        if not (key := os.environ.get(self.key_environment)):
+            raise DatagenError(
+                f"The environment variable {self.key_environment} (--api-key-env) is not set; export the API key in it."
+            )
+        return key
+
+
+class RankingChoice(NamedTuple):
+    """Who ranks the classes, and for a model: in how many candidate orders, how many neighbours, and the seed."""
+
+    kind: str
+    orders: int
+    picks: int
+    seed: int
+
+
+class Fetching(NamedTuple):
+    """Whether and how pictures behind URLs are fetched."""
+
+    wanted: bool
+    cache: Path | None
+    allow_private_hosts: tuple[str, ...]
+    retry_dead: bool
+    drop_unreached: bool
+
+
+def make_distractors(
+    out: Path, classes: Path | None, method: Method, counts: str | None, ranking: RankingChoice, server: Server
+) -> None:
+    """Rank, design, and write the distractors file."""
+    lists = load_classes(classes)
+    table_counts = _counts(counts, lists) if counts else None
+    if ranking.kind == "llm":
+        from datagen.jicvqa.ranking import rank_classes
+
+        matrices, ranker = rank_classes(lists, ranking, server, out.with_suffix(".answers.jsonl"), _progress)
+    else:
+        matrices, ranker = distractors_file.lexical_matrices(lists), distractors_file.lexical_ranker()
+    made = distractors_file.make_distractors(lists, matrices, ranker, method, table_counts)
+    write_text(out, made.text())
+    for name, part in made.subsets.items():
+        _CONSOLE.print(f"{name}: {len(part.subset.classes)} classes, {len(part.option_sets)} option sets")
+    _CONSOLE.print(f"Distractors ({method}, {ranking.kind}) are in {out}.")
+    _CONSOLE.print(f"Next: datagen jicvqa build --images TABLE --distractors {out} --out DIR")
+
+
+def build(images: str, distractors: Path, out: Path, seed: int, fetching: Fetching, overwrite: bool) -> None:
+    """Read the table, bring the pictures together, balance the design, and write the build."""
+    refuse_existing(out, overwrite)
+    recorded = load_distractors(distractors)
+    table = open_table(images)
+    rows = read_rows(table, images)
+    placed = place_rows(rows, recorded, images)
+    ordered = [row for own in placed.values() for row in own]
+    with Scratch() as scratch:
+        gathered, lost = _pictures(table, ordered, Path(images).parent, fetching, scratch, out)
+        if gathered is not None:
+            placed = {name: [row for row in own if row.id in gathered] for name, own in placed.items()}
+        questions, designs = make_questions(placed, recorded, seed, gathered)
+        built = write_build(
+            out,
+            questions,
+            designs,
+            recorded,
+            table=images,
+            seed=seed,
+            gathered=gathered,
+            scratch=scratch,
+            lost=lost,
+            overwrite=overwrite,
+        )
+    for name, part in built.manifest["subsets"].items():
+        share = part["distractor_similarity"] / part["nearest_similarity"] if part["nearest_similarity"] else 1.0
+        _CONSOLE.print(
+            f"{name}: {part['questions']:,} questions, {part['option_sets']} option sets; without the picture at most "
+            f"{part['blind_ceiling']:.4f}; distractors as similar as {share:.0%} of the three nearest"
+        )
+        if part["questions_outside_balance"] > 3:
+            _CONSOLE.print(
+                f"  {part['questions_outside_balance']} questions are outside the balance of their option sets: one "
+                "class has too many images (more than a quarter), or too few others to stand with. Drop some of its "
+                "images, or add images of other classes."
+            )
+    if lost:
+        _CONSOLE.print(f"{len(lost):,} pictures could not be had; {out / 'lost.jsonl'} says why.")
+    _CONSOLE.print(f"{len(questions):,} questions are in {out}{'' if gathered else ' (without pictures)'}.")
+    _CONSOLE.print(f"Next: datagen jicvqa audit {out}")
+
+
+def _pictures(
+    table: Table, rows: list[ImageRow], folder: Path, fetching: Fetching, scratch: Scratch, out: Path
+) -> tuple[dict[str, Gathered] | None, list[LostPicture]]:
+    """Return the pictures by id, None where the table has none and none are to be fetched, and what was lost."""
+    dead: dict[str, str] = {}
+    cache = None
+    if not table.embedded and fetching.wanted:
+        cache = fetching.cache or out.with_name(f"{out.name}-downloads")
+        urls = [row.url for row in rows if row.url and not row.place]
+        with _progress("downloading", len(set(urls))) as advance:
+            dead, unreached = download(urls, cache, fetching.allow_private_hosts, fetching.retry_dead, advance)
+        if unreached and not fetching.drop_unreached:
+            url, reason = next(iter(sorted(unreached.items())))
+            raise DatagenError(
+                f"{len(unreached):,} pictures could not be reached just now (the first: {url}: {reason}). Run the same "
+                f"command again, what was fetched is kept in {cache}; or build without them with --drop-unreached."
+            )
+        dead |= unreached
+    elif not table.embedded and not any(row.place for row in rows):
+        return None, []
+    wanted = [row for row in rows if row.place or row.url not in dead]
+    lost = [LostPicture(row.id, row.url, dead[row.url]) for row in rows if not row.place and row.url in dead]
+    with _progress("reading pictures", len(wanted)) as advance:
+        gathered, unreadable = gather(wanted, reader_of(table, folder, cache), scratch, advance)
+    lost += unreadable
+    if not gathered:
+        raise DatagenError(f"None of the {len(rows):,} pictures can be read (the first: {lost[0].reason}).")
+    return gathered, lost
+
+
+def _counts(table: str, lists: ClassLists) -> dict[str, Counter[str]]:
+    """Count the classes of a table, by subset."""
+    opened = open_table(table)
+    counts: dict[str, Counter[str]] = {name: Counter() for name in lists.subsets}
+    for row in read_rows(opened, table):
+        subsets = [row.subset] if row.subset in counts else lists.subset_of(row.category)
+        if len(subsets) != 1:
+            raise DatagenError(
+                f"{table}, row {row.number + 1}: the class '{row.category}' must be in exactly one class list, and is in "
+                f"{len(subsets)}."
+            )
+        counts[subsets[0]][row.category] += 1
+    return counts
+
+
+@contextmanager
+def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar in a terminal, and a line each tenth elsewhere."""
+    if _CONSOLE.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=_CONSOLE, transient=True) as progress:
+            task = progress.add_task(title, total=total)
+            yield lambda steps: progress.advance(task, steps)
+        return
+    done = 0
+
+    def advance(steps: int) -> None:
+        nonlocal done
+        before, done = done, done + steps
+        if total and done * 10 // total > before * 10 // total:
+            _CONSOLE.print(f"{title}: {done:,} of {total:,}")
+
+    yield advance
