@@ -146,12 +146,7 @@ def _load(
 def main() -> None:
     """Run the command line; an error for the user is one sentence on standard error."""
     try:
-        app(standalone_mode=True)
+        app()
     except DatagenError as error:
-        from datagen.cut import AccountingError
-
         typer.echo(f"datagen: {error}", err=True)
-        sys.exit(1 if isinstance(error, AccountingError) else 2)
-    except KeyboardInterrupt:
-        typer.echo("datagen: stopped. What is done is kept; the same command goes on from there.", err=True)
-        sys.exit(130)
+        sys.exit(error.exit_code)

@@ -16,7 +16,7 @@ import orjson
 import pyarrow.parquet as pq
 import ray
 
-from datagen.errors import DatagenError
+from datagen.errors import AccountingError, DatagenError
 from datagen.recipe import Output
 from datagen.records import STATES
 from datagen.run_directory import PROVENANCE, write_json, write_text
@@ -24,10 +24,6 @@ from datagen.shards import Shard, shard_name, write_shard
 
 FOLDERS = {"kept": "train", "dropped": "dropped", "failed": "failed"}
 _MEMORY = "1GB"
-
-
-class AccountingError(DatagenError):
-    """The inputs are not the sum of what was kept, dropped and failed; the command exits with 1."""
 
 
 def cut(

@@ -7,8 +7,23 @@ from difflib import get_close_matches
 class DatagenError(Exception):
     """Something that the user can mend; the message is a sentence that says what to do.
 
-    The command line prints the message alone and exits with 2. Everything else that escapes is a defect of datagen.
+    The command line prints the message alone and exits with `exit_code`. Everything else that escapes is a defect of
+    datagen.
     """
+
+    exit_code = 2
+
+
+class AccountingError(DatagenError):
+    """The inputs are not the sum of what was kept, dropped and failed."""
+
+    exit_code = 1
+
+
+class InterruptedRunError(DatagenError):
+    """The user stopped the run."""
+
+    exit_code = 130
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datagen.conversations import conversation_files, fault_of, messages_of
-from datagen.cut import FOLDERS, AccountingError, cut, install
-from datagen.errors import DatagenError
+from datagen.cut import FOLDERS, cut, install
+from datagen.errors import AccountingError, DatagenError
 from datagen.fleet import side_by_side, start_ray
 from datagen.index import Index
 from datagen.judging import VERDICTS, judge_parts, judge_rows

@@ -19,6 +19,7 @@ from datagen.progress import ProgressLine
 from datagen.worker import PARTS_AT_ONCE, Job, Worker
 
 _LOOK_SECONDS = 0.5
+_GOODBYE_SECONDS = 10.0
 
 
 def start_ray() -> None:
@@ -61,6 +62,11 @@ def make_parts(job: Job, numbers: Sequence[int], workers: int | None, line: Prog
                 _get(reference)
                 under_way |= {worker.make_part.remote(number): worker for number in islice(waiting, 1)}
     finally:
+        # Cancelled calls close their journals and are not tried again; what a kill cut off would be.
+        for reference in under_way:
+            ray.cancel(reference)
+        if under_way:
+            ray.wait(list(under_way), num_returns=len(under_way), timeout=_GOODBYE_SECONDS)
         for worker in fleet:
             ray.kill(worker)
 

@@ -10,7 +10,7 @@ import duckdb
 from rich.console import Console
 
 from datagen.cut import cut, read_manifest
-from datagen.errors import DatagenError
+from datagen.errors import DatagenError, InterruptedRunError
 from datagen.fleet import make_parts, run_remotely, start_ray
 from datagen.index import Index, write_index
 from datagen.judging import judge_parts
@@ -56,7 +56,18 @@ def run(recipe: Recipe, out: Path, console: Console, *, fresh: bool = False, ret
 
     Raises:
         DatagenError: wrong input, or the run cannot go on; the message says what to do.
+        AccountingError: the inputs are not the sum of what came out.
+        InterruptedRunError: Ctrl-C.
     """
+    try:
+        return _run(recipe, out, console, fresh=fresh, retry_failed=retry_failed)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"Stopped. What is done is kept in {out}; the same command goes on from there."
+        ) from None
+
+
+def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_failed: bool) -> Outcome:
     policy = read_policy(recipe.policy)
     source = open_source(recipe.source, recipe.images.max_bytes)
     next(source.entries(), None)  # a missing or unreadable source is found before anything starts

@@ -270,7 +270,8 @@ def _path_fields(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str
 
 def _sentence(error: ValidationError) -> str:
     """Return the first fault as one sentence with the field, the value, and the nearest valid name."""
-    fault = error.errors()[0]
+    # A misspelt key is reported before the field that is missing because of it.
+    fault = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     field = ".".join(map(str, fault["loc"]))
     if fault["type"] == "extra_forbidden":
         *parents, name = map(str, fault["loc"])

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from datagen.cut import AccountingError
-from datagen.errors import DatagenError
+from datagen.errors import AccountingError, DatagenError
 from datagen.pipeline import run
 from tests.conftest import ROOT, FakeServer, MakeRecipe
 

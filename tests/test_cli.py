@@ -1,0 +1,162 @@
+"""Wrong input at the command line: one sentence that says what to do, a non-zero exit code, no traceback."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+
+from datagen.parts import part_path
+from tests.conftest import ROOT, FakeServer, free_port, picture, started_fake_server
+
+RECIPE = """
+source: {path: pictures}
+engines: {vlm: {model: fake-vlm, endpoints: [ENDPOINT], patience: 2}}
+stages:
+  - {prompt: caption, engine: vlm}
+  - {prompt: question_answer, engine: vlm}
+output: {part_rows: 8}
+"""
+
+
+def datagen(*args: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "datagen", *map(str, args)]
+    return subprocess.run(command, cwd=cwd or ROOT, capture_output=True, text=True, check=False, timeout=120)
+
+
+def write_recipe(folder: Path, endpoint: str = "http://127.0.0.1:9/v1", **replaced: str) -> Path:
+    text = RECIPE.replace("ENDPOINT", endpoint)
+    for old, new in replaced.items():
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "pictures").mkdir(exist_ok=True)
+    (folder / "pictures" / "0.jpg").write_bytes(picture(0))
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def assert_refused(result: "subprocess.CompletedProcess[str]", *words: str) -> None:
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+    assert len(result.stderr.strip().splitlines()) == 1
+    for word in words:
+        assert word in result.stderr
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    result = datagen("run", recipe, "--out", tmp_path / "out", "--images", tmp_path / "nowhere")
+    assert_refused(result, "there is no folder or file", "nowhere")
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path, fake_server: FakeServer) -> None:
+    (tmp_path / "empty").mkdir()
+    recipe = write_recipe(tmp_path, fake_server.endpoint)
+    result = datagen("run", recipe, "--out", tmp_path / "out", "--images", tmp_path / "empty")
+    assert_refused(result, "holds no images", "--images")
+    assert not (tmp_path / "out" / "index.parquet").exists()
+
+
+def test_a_misspelt_key_names_the_nearest(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, prompt="promt")
+    assert_refused(datagen("run", recipe, "--out", tmp_path / "out"), "promt", "did you mean 'prompt'?")
+
+
+def test_an_unknown_prompt_lists_the_shipped_ones(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, question_answer="question_anser")
+    assert_refused(datagen("run", recipe, "--out", tmp_path / "out"), "did you mean 'question_answer'?")
+
+
+def test_a_dead_endpoint_is_found_before_work_starts(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, f"http://127.0.0.1:{free_port()}/v1")
+    assert_refused(datagen("run", recipe, "--out", tmp_path / "out"), "does not answer", "Start the server")
+
+
+def test_a_model_that_is_not_served_lists_those_that_are(tmp_path: Path, fake_server: FakeServer) -> None:
+    recipe = write_recipe(tmp_path, fake_server.endpoint)
+    result = datagen("run", recipe, "--out", tmp_path / "out", "--model", "other")
+    assert_refused(result, "does not serve the model 'other'", "fake-vlm")
+
+
+def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    (tmp_path / "file").write_text("")
+    assert_refused(datagen("run", recipe, "--out", tmp_path / "file" / "out"), "cannot be written", "--out")
+
+
+def test_an_output_with_other_files_is_not_touched(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("years of work")
+    assert_refused(datagen("run", recipe, "--out", tmp_path / "out"), "no datagen run")
+    assert_refused(datagen("run", recipe, "--out", tmp_path / "out", "--fresh"), "--fresh deletes only runs")
+    assert (tmp_path / "out" / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_policy_with_an_unknown_rule_names_the_nearest(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("name: mine\npurpose: Mine.\nrules:\n- {rule: question_in_anser, action: drop}\n")
+    result = datagen("run", recipe, "--out", tmp_path / "out", "--set", f"policy={policy}")
+    assert_refused(result, "question_in_anser", "question_in_answer")
+
+
+@pytest.mark.parametrize("name", ["report", "explain"])
+def test_inspecting_what_is_no_run_is_refused(tmp_path: Path, name: str) -> None:
+    assert_refused(datagen(name, tmp_path, *(["x"] if name == "explain" else [])), "manifest.json")
+
+
+def test_an_interrupted_run_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None:
+    with started_fake_server(latency=0.3) as server:
+        recipe = write_recipe(tmp_path, server.endpoint)
+        for number in range(64):
+            (tmp_path / "pictures" / f"{number}.jpg").write_bytes(picture(number))
+        command = [sys.executable, "-m", "datagen", "run", str(recipe), "--out", str(tmp_path / "out")]
+        command += ["--set", "workers=1", "--set", "in_flight=4"]
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        while server.statistics()["requests"] < 20 and process.poll() is None:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130, errors
+        assert "the same command goes on" in errors
+        assert "Traceback" not in errors
+        time.sleep(1.0)  # answers under way arrive at nobody
+        before = server.statistics()
+        result = datagen("run", recipe, "--out", tmp_path / "out", "--set", "workers=1")
+        assert result.returncode == 0, result.stderr
+        after = server.statistics()
+        repeated = [seed for seed, count in after["by_seed"].items() if count > 1]
+        assert before["requests"] >= 20
+        # A conversation that was under way is held anew: at most in_flight images with two calls each.
+        assert len(repeated) <= 4 * 2
+        assert set(before["by_seed"]) <= set(after["by_seed"])
+        manifest = orjson.loads((tmp_path / "out" / "manifest.json").read_bytes())
+        assert manifest["counts"]["inputs"] == 64
+        assert part_path(tmp_path / "out" / "parts", 7).exists()
+
+
+def test_a_killed_driver_pays_only_for_what_was_under_way(tmp_path: Path) -> None:
+    with started_fake_server(latency=0.3) as server:
+        recipe = write_recipe(tmp_path, server.endpoint)
+        for number in range(48):
+            (tmp_path / "pictures" / f"{number}.jpg").write_bytes(picture(number))
+        command = [sys.executable, "-m", "datagen", "run", str(recipe), "--out", str(tmp_path / "out")]
+        command += ["--set", "workers=1", "--set", "in_flight=4"]
+        process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
+        while server.statistics()["requests"] < 20 and process.poll() is None:
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        time.sleep(3.0)  # Ray's processes notice that their driver is gone
+        result = datagen("run", recipe, "--out", tmp_path / "out")
+        assert result.returncode == 0, result.stderr
+        after = server.statistics()
+        repeated = [seed for seed, count in after["by_seed"].items() if count > 1]
+        assert len(repeated) <= 4 * 2
+        assert len(after["by_seed"]) == 48 * 2
