@@ -16,7 +16,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from datagen.errors import DatagenError
 from datagen.progress import ProgressLine
-from datagen.worker import PARTS_AT_ONCE, Job, Worker
+from datagen.worker import PARTS_AT_ONCE, Job, Progress, Worker
 
 _LOOK_SECONDS = 0.5
 _GOODBYE_SECONDS = 10.0
@@ -38,8 +38,8 @@ def cpus() -> int:
     return max(1, int(resources.get("CPU", 1)))
 
 
-def make_parts(job: Job, numbers: Sequence[int], workers: int | None, line: ProgressLine) -> None:
-    """Make parts with a fleet of workers until all are sealed.
+def make_parts(job: Job, numbers: Sequence[int], workers: int | None, line: ProgressLine) -> list[Progress]:
+    """Make parts with a fleet of workers until all are sealed, and return what each worker did.
 
     Raises:
         DatagenError: the run cannot go on; what is done is in the parts' journals.
@@ -56,11 +56,12 @@ def make_parts(job: Job, numbers: Sequence[int], workers: int | None, line: Prog
             under_way |= {worker.make_part.remote(number): worker for number in islice(waiting, PARTS_AT_ONCE)}
         while under_way:
             done, _ = ray.wait(list(under_way), timeout=_LOOK_SECONDS)
-            line.show(_get([worker.progress.remote() for worker in fleet]))
+            line.show(_progress(fleet))
             for reference in done:
                 worker = under_way.pop(reference)
                 _get(reference)
                 under_way |= {worker.make_part.remote(number): worker for number in islice(waiting, 1)}
+        return _progress(fleet)
     finally:
         # Cancelled calls close their journals and are not tried again; what a kill cut off would be.
         for reference in under_way:
@@ -69,6 +70,11 @@ def make_parts(job: Job, numbers: Sequence[int], workers: int | None, line: Prog
             ray.wait(list(under_way), num_returns=len(under_way), timeout=_GOODBYE_SECONDS)
         for worker in fleet:
             ray.kill(worker)
+
+
+def _progress(fleet: list[Any]) -> list[Progress]:
+    progress: list[Progress] = _get([worker.progress.remote() for worker in fleet])
+    return progress
 
 
 def _get(references: Any) -> Any:

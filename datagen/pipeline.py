@@ -20,7 +20,7 @@ from datagen.recipe import Recipe, Source
 from datagen.run_directory import RunDirectory, identity
 from datagen.serving import served
 from datagen.sources import open_source
-from datagen.worker import Job
+from datagen.worker import Job, Progress
 from filters import Policy, PolicyError, load_policy
 
 
@@ -88,17 +88,29 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
         before = _states(directory.parts)
         if resumed:
             console.print(f"Going on: {before.total():,} of {index.count:,} images are in complete parts.")
-        started = time.monotonic()
+        making = 0.0
+        progress: list[Progress] = []
         if numbers:
             with (
                 served(recipe, directory.server_log, console) as (ready, keys),
                 ProgressLine(console, index.count, before) as line,
             ):
                 job = Job(ready, policy.to_dict(), directory.index, directory.parts, keys)
-                make_parts(job, numbers, recipe.workers, line)
-        seconds = time.monotonic() - started
+                started = time.monotonic()
+                progress = make_parts(job, numbers, recipe.workers, line)
+                making = time.monotonic() - started
+        started = time.monotonic()
         manifest = _cut(recipe, directory, policy, index, console, anew=bool(numbers))
-    return Outcome(directory, manifest, seconds)
+        cutting = time.monotonic() - started
+        directory.note_session(
+            making_seconds=making,
+            cutting_seconds=cutting,
+            images=sum(worker.states.total() for worker in progress),
+            prompt_tokens=sum(worker.prompt_tokens for worker in progress),
+            completion_tokens=sum(worker.completion_tokens for worker in progress),
+            retries=sum(worker.retries for worker in progress),
+        )
+    return Outcome(directory, manifest, making + cutting)
 
 
 def _list(settings: Source, max_bytes: int, path: Path, part_rows: int) -> int:

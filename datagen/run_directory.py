@@ -6,6 +6,7 @@ recipe.yaml    the recipe as resolved
 index.parquet  all images, see `datagen.index`
 parts/         what is done, see `datagen.parts`
 train/ dropped/ failed/ manifest.json README.md    the cut, see `datagen.cut`
+run.log.jsonl  one line a session: how long it took, how much was made
 server.log     of a vLLM server that datagen started
 ```
 """
@@ -98,6 +99,11 @@ class RunDirectory:
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
+
+    def note_session(self, **facts: float) -> None:
+        """Append a line about this session to the log; the manifest has no times, so that it is reproducible."""
+        with (self.path / "run.log.jsonl").open("ab") as file:
+            file.write(orjson.dumps(facts) + b"\n")
 
     def note_policy(self, digest: str, *, at_work: bool) -> None:
         """Record by which policy the rows of the parts are judged; rows of two policies count as judged by none."""

@@ -20,6 +20,9 @@ from datagen.recipe import Output
 from datagen.records import IMAGE, shard_schema
 
 
+_PLACE = ["id", "sha256", "part", "suffix", "offset", "size"]
+
+
 class Shard(NamedTuple):
     """A shard that is to be written: `rows` rows of the table of rows, from row `first`."""
 
@@ -55,8 +58,7 @@ def write_shard(table: Path, shard: Shard, parts: Path, folder: Path, row_group_
     schema = shard_schema()
     with _Pictures(parts) as pictures, pq.ParquetWriter(path, schema, **_layout(schema)) as writer:
         for batch in _batches(table, shard.first, shard.rows, row_group_rows):
-            rows = batch.to_pylist()
-            images = [pictures.read(row) for row in rows]
+            images = [pictures.read(place) for place in batch.select(_PLACE).to_pylist()]
             columns: dict[str, Any] = {name: batch.column(name) for name in schema.names if name != "image"}
             columns["image"] = pa.array(images, type=IMAGE)
             writer.write_table(
