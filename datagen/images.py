@@ -8,6 +8,7 @@ files that are cut short and gives the perceptual hash.
 
 import hashlib
 import io
+import logging
 import math
 import warnings
 from dataclasses import dataclass
@@ -16,22 +17,35 @@ from functools import cached_property
 import numpy as np
 import orjson
 import pybase64
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from datagen.failures import Failure
 from datagen.recipe import Images
 
-# Formats whose decoders are fed untrusted bytes; leaves out those that run other programs (EPS) or read other files.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
+# Formats whose decoders are fed untrusted bytes; leaves out those that run other programs (EPS), read other files, or
+# hide the size of the picture until it is decoded (ICO).
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 _PASSED_THROUGH = {"JPEG": (".jpg", "image/jpeg"), "PNG": (".png", "image/png"), "WEBP": (".webp", "image/webp")}
 _HASH_SIDE = 32
 _HASH_BITS_SIDE = 8
 _EXIF_ORIENTATION = 0x0112
+_JPEG_MAX_SIDE = 65500
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 # DCT-II of 32 samples, its 8 lowest frequencies.
 _COSINES = np.cos(np.pi * np.outer(np.arange(_HASH_BITS_SIDE), 2 * np.arange(_HASH_SIDE) + 1) / (2 * _HASH_SIDE))
 
 Image.MAX_IMAGE_PIXELS = None  # `Images.max_pixels` is checked instead, before anything is decoded
+warnings.filterwarnings("ignore", module=r"PIL\.")  # remarks on odd metadata; for all threads at once
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -75,8 +89,7 @@ def prepare(data: bytes, limits: Images) -> Picture:
     if not data:
         raise Failure("not_an_image", "the file is empty")
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             return _prepared(image, data, limits)
     except UnidentifiedImageError as error:
         raise Failure("not_an_image", f"no picture format that is read here (starts with {data[:8]!r})") from error
@@ -110,32 +123,43 @@ def _reads_alike_everywhere(image: Image.Image) -> bool:
         and image.mode in ("RGB", "L", "P")
         and "transparency" not in image.info
         and getattr(image, "n_frames", 1) == 1
-        and image.getexif().get(_EXIF_ORIENTATION, 1) == 1
+        and _orientation(image) not in _UPRIGHT
     )
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # a good picture may have broken EXIF, and Pillow's reader raises anything then
+        return 1
 
 
 def _shrunk(image: Image.Image, pixels: int) -> Image.Image:
     """Return the first frame, upright, opaque, 8-bit RGB, with at most so many pixels."""
     width, height = image.size
-    scale = min(1.0, math.sqrt(pixels / (width * height)))
+    scale = min(1.0, math.sqrt(pixels / (width * height)), _JPEG_MAX_SIDE / max(width, height))
     size = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
     if scale < 1.0:
         image.draft("RGB", size)  # JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the time
     image.load()
+    orientation = _orientation(image)
+    shrunk = _opaque(_eight_bit(image))
     if scale < 1.0:
-        image = _eight_bit(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return _opaque(ImageOps.exif_transpose(_eight_bit(image)))
+        shrunk = shrunk.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    if orientation in _UPRIGHT:
+        shrunk = shrunk.transpose(_UPRIGHT[orientation])
+    shrunk.info = {}  # comments and the like stay behind
+    return shrunk
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
     """Scale 16-bit, 32-bit and float samples to 8 bits; Pillow's own conversion would clip them."""
     if image.mode.startswith("I") or image.mode == "F":
-        samples = np.asarray(image, dtype=np.float64)
-        full_scale = 65535.0 if image.mode.startswith("I") else max(float(np.nanmax(samples)), 1e-9)
-        scaled = np.nan_to_num(samples / full_scale).clip(0, 1) * 255
-        converted = Image.fromarray(scaled.astype(np.uint8), "L")
-        converted.info = image.info
-        return converted
+        samples = np.array(image, dtype=np.float32)
+        np.nan_to_num(samples, copy=False, posinf=0, neginf=0)
+        brightest = max(float(samples.max()), 1e-9)
+        samples *= 255 / (65535 if image.mode.startswith("I") and brightest <= 65535 else brightest)
+        return Image.fromarray(samples.clip(0, 255, out=samples).astype(np.uint8), "L")
     return image
 
 
@@ -152,8 +176,9 @@ def perceptual_hash(image: Image.Image) -> str:
     """Return the 64-bit DCT perceptual hash as 16 hex digits.
 
     The picture is shrunk to 32×32 grey samples; each bit says whether one of the 8×8 lowest DCT-II coefficients is
-    above their median (the pHash of Zauner, 2010, as the ImageHash library computes it).
+    above their median (the pHash of Zauner, 2010, as the ImageHash library computes it). They are rounded
+    first, so that those which are equal in truth (flat pictures, stripes) are equal on every machine.
     """
     grey = _eight_bit(image).convert("L").resize((_HASH_SIDE, _HASH_SIDE), Image.Resampling.LANCZOS)
-    low = _COSINES @ np.asarray(grey, dtype=np.float64) @ _COSINES.T
+    low = (_COSINES @ np.asarray(grey, dtype=np.float64) @ _COSINES.T).round(6)
     return np.packbits(low > np.median(low)).tobytes().hex()

@@ -4,6 +4,7 @@ A source lists once, cheaply, into the index; workers read the bytes later, by t
 module with a class of the shape of `Source` and one line in `open_source`.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -52,7 +53,17 @@ class Source(Protocol):
         """Let go of files and connections."""
 
 
+def key_of(name: bytes) -> str:
+    r"""Return the name of a file as valid Unicode, another one for every name.
+
+    >>> print(key_of("花/桜.png".encode()), key_of(b"\xff.png"), key_of(rb"\xff.png"))
+    花/桜.png \xff.png \\xff.png
+    """
+    return name.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+
+
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+_SAVED_BY_DATASETS = ("dataset_info.json", "dataset_dict.json")
 
 
 def open_source(settings: recipe.Source, max_bytes: int) -> Source:
@@ -67,17 +78,17 @@ def open_source(settings: recipe.Source, max_bytes: int) -> Source:
     from datagen.sources.table import TableSource
 
     if settings.kind == "hub":
-        return DatasetSource(settings)
+        return DatasetSource(settings, max_bytes)
     path = Path(settings.path)
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 (Path.exists raises for names that are too long)
         raise DatagenError(
             f"source.path: there is no folder or file {settings.path}. Give a folder of pictures, a table or Parquet "
             "files; for a data set on the Hugging Face hub set source.kind: hub."
         )
     if settings.kind == "table" or (settings.kind == "auto" and path.suffix.lower() in _TABLES):
         return TableSource(settings, max_bytes)
-    if settings.kind == "auto" and (path / "dataset_info.json").exists():
-        return DatasetSource(settings)
+    if settings.kind == "auto" and any((path / name).exists() for name in _SAVED_BY_DATASETS):
+        return DatasetSource(settings, max_bytes)
     if settings.kind == "parquet" or (settings.kind == "auto" and _is_parquet(path)):
         parquet = ParquetSource(settings)
         return parquet if parquet.has_pictures else TableSource(settings, max_bytes)
@@ -85,4 +96,4 @@ def open_source(settings: recipe.Source, max_bytes: int) -> Source:
 
 
 def _is_parquet(path: Path) -> bool:
-    return path.suffix == ".parquet" or (path.is_dir() and next(path.rglob("*.parquet"), None) is not None)
+    return path.suffix.lower() == ".parquet" or (path.is_dir() and next(path.rglob("*.parquet"), None) is not None)

@@ -1,25 +1,30 @@
 """A Hugging Face data set: saved with `save_to_disk`, or named on the hub."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from datagen import recipe
 from datagen.errors import DatagenError, nearest
 from datagen.failures import Failure
 from datagen.sources import Entry
+from datagen.sources.folder import read_file
 
 
 class DatasetSource:
     """One image a row; the key is the row's number. The data set is memory-mapped, so reading a row is cheap."""
 
-    def __init__(self, settings: recipe.Source) -> None:
+    def __init__(self, settings: recipe.Source, max_bytes: int) -> None:
         self._settings = settings
+        self._max_bytes = max_bytes
 
     @cached_property
     def _dataset(self) -> Any:
+        """The data set without the columns that are not read; its pictures are not decoded."""
         import datasets
 
         settings = self._settings
@@ -28,14 +33,18 @@ class DatasetSource:
                 loaded = datasets.load_from_disk(settings.path)
             else:
                 loaded = datasets.load_dataset(settings.path, split=settings.split)
+            if isinstance(loaded, datasets.DatasetDict):
+                if settings.split not in loaded:
+                    raise DatagenError(f"source.split '{settings.split}': {nearest(settings.split, loaded)}.")
+                loaded = loaded[settings.split]
+            column = self._column(loaded.features)
+            read = [name for name in ("url", "license") if name in loaded.column_names and name != column]
+            return loaded.select_columns([column, *read]).cast_column(column, datasets.Image(decode=False))
+        except DatagenError:
+            raise
         except Exception as error:  # the hub client raises many kinds
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DatagenError(f"source.path: the data set {settings.path} cannot be loaded: {reason}") from error
-        if isinstance(loaded, datasets.DatasetDict):
-            if settings.split not in loaded:
-                raise DatagenError(f"source.split '{settings.split}': {nearest(settings.split, loaded)}.")
-            loaded = loaded[settings.split]
-        return loaded.cast_column(self._column(loaded.features), datasets.Image(decode=False))
 
     def _column(self, features: dict[str, Any]) -> str:
         import datasets
@@ -53,12 +62,14 @@ class DatasetSource:
     def entries(self) -> Iterator[Entry]:
         """List the rows."""
         dataset = self._dataset
-        kept = [name for name in ("url", "license") if name in dataset.column_names]
+        kept = dataset.column_names[1:]
         texts = dataset.select_columns(kept) if kept else None
         for row in range(len(dataset)):
             extra: dict[str, Any] = texts[row] if texts is not None else {}
             url, license_ = str(extra.get("url") or ""), str(extra.get("license") or "")
-            yield Entry(f"{self._settings.split}#{row}", self._settings.path.encode(), row, url=url, license=license_)
+            yield Entry(
+                f"{self._settings.split}#{row}", os.fsencode(self._settings.path), row, url=url, license=license_
+            )
 
     async def read(self, entry: Entry) -> bytes:
         """Return the picture of one row."""
@@ -69,9 +80,12 @@ class DatasetSource:
 
     def _read(self, row: int) -> bytes:
         dataset = self._dataset
-        cell = dataset[row][self._column(dataset.features)]
         try:
-            data = cell["bytes"] or Path(cell["path"]).read_bytes()
-        except (OSError, TypeError) as error:
-            raise Failure("unreadable", f"row {row} has no picture: {error}") from error
-        return bytes(data)
+            cell = dataset[row][dataset.column_names[0]] or {}
+        except (OSError, pa.ArrowException) as error:
+            raise Failure("unreadable", f"row {row} cannot be read: {error}") from error
+        if cell.get("bytes"):
+            return bytes(cell["bytes"])
+        if not cell.get("path"):
+            raise Failure("unreadable", f"row {row} has no picture")
+        return read_file(os.fsencode(cell["path"]), self._max_bytes)

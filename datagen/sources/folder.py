@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datagen import recipe
 from datagen.errors import DatagenError
 from datagen.failures import Failure
-from datagen.sources import Entry
+from datagen.sources import Entry, key_of
 
 PICTURE_SUFFIXES = frozenset(
     b".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .tif .tiff .avif .jp2 .ppm .pgm .ico .svg .heic .heif".split()
@@ -30,9 +30,8 @@ class FolderSource:
         """List the pictures."""
         if not os.path.isdir(self._root):  # noqa: PTH112 (names here are bytes)
             raise DatagenError(f"source.path: {os.fsdecode(self._root)} is not a folder; give a folder of pictures.")
-        for path in _files(self._root, set()):
-            relative = path[len(self._root) :].lstrip(b"/")
-            yield Entry(relative.decode("utf-8", "backslashreplace"), path)
+        for path in _files(self._root):
+            yield Entry(key_of(path[len(self._root) :].lstrip(b"/")), path)
 
     async def read(self, entry: Entry) -> bytes:
         """Return the bytes of one file."""
@@ -42,24 +41,44 @@ class FolderSource:
         """Nothing is held open."""
 
 
-def _files(folder: bytes, seen: set[tuple[int, int]]) -> Iterator[bytes]:
+def _files(root: bytes) -> Iterator[bytes]:
+    """Yield the files below a folder; a folder's own files and folders in the order of their names."""
+    seen: set[tuple[int, int]] = set()
+    waiting = [(root, True)]
+    while waiting:
+        path, is_folder = waiting.pop()
+        if is_folder:
+            waiting += [(os.path.join(path, name), below) for name, below in reversed(_listing(path, seen))]  # noqa: PTH118
+        elif _is_input(os.path.basename(path)):  # noqa: PTH119
+            yield path
+
+
+def _listing(folder: bytes, seen: set[tuple[int, int]]) -> list[tuple[bytes, bool]]:
+    """Return the names in a folder and whether they are folders; nothing when the folder has been seen."""
     try:
         status = os.stat(folder)  # noqa: PTH116
         if (status.st_dev, status.st_ino) in seen:
-            return
+            return []
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(folder) as listing:
-            found = sorted((entry.name, entry.is_dir()) for entry in listing)
+            return sorted((entry.name, _is_folder(entry)) for entry in listing)
     except OSError as error:
-        raise DatagenError(f"The folder {os.fsdecode(folder)} cannot be listed: {error.strerror}.") from error
-    for name, is_folder in found:
-        path = os.path.join(folder, name)  # noqa: PTH118
-        if is_folder:
-            yield from _files(path, seen)
-        else:
-            suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
-            if suffix in PICTURE_SUFFIXES or (not suffix and not name.startswith(b".")):
-                yield path
+        raise DatagenError(
+            f"source.path: the folder {os.fsdecode(folder)!r} cannot be listed ({error.strerror}), and its images "
+            "would be missing. Make it readable, or move it out of the source."
+        ) from error
+
+
+def _is_folder(entry: "os.DirEntry[bytes]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_input(name: bytes) -> bool:
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
+    return suffix in PICTURE_SUFFIXES or (not suffix and not name.startswith(b"."))
 
 
 def read_file(path: bytes, max_bytes: int) -> bytes:

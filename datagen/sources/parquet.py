@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from datagen import recipe
 from datagen.errors import DatagenError, nearest
 from datagen.failures import Failure
-from datagen.sources import Entry
+from datagen.sources import Entry, key_of
 
 _GROUPS_HELD = 4
 
@@ -31,17 +31,22 @@ class ParquetSource:
 
     @cached_property
     def _files(self) -> list[Path]:
-        return sorted(self._root.rglob("*.parquet")) if self._root.is_dir() else [self._root]
+        if not self._root.is_dir():
+            return [self._root]
+        files = sorted(path for path in self._root.rglob("*.parquet") if path.is_file())
+        if not files:
+            raise DatagenError(
+                f"source.path: {self._root} holds no .parquet files; give a folder that does, or a file."
+            )
+        return files
 
     @cached_property
     def _picture_column(self) -> str | None:
-        try:
-            schema = pq.read_schema(self._files[0])
-        except (OSError, pa.ArrowException) as error:
-            raise DatagenError(f"source.path: {self._files[0]} is no readable Parquet file: {error}") from error
+        path = self._files[0]
+        schema = _open(path).schema_arrow
         if self._column and self._column not in schema.names:
             raise DatagenError(
-                f"source.column '{self._column}' is not in {self._files[0]}: {nearest(self._column, schema.names)}."
+                f"source.column '{self._column}' is not in {path}: {nearest(self._column, schema.names)}."
             )
         pictures = [field.name for field in schema if _holds_pictures(field.type)]
         wanted = [self._column] if self._column else ["image", *pictures]
@@ -55,13 +60,19 @@ class ParquetSource:
     def entries(self) -> Iterator[Entry]:
         """List the rows."""
         for path in self._files:
-            name = str(path.relative_to(self._root)) if self._root.is_dir() else path.name
-            file = pq.ParquetFile(path)
+            file = _open(path)
+            column = self._picture_column
+            if column not in file.schema_arrow.names or not _holds_pictures(file.schema_arrow.field(column).type):
+                raise DatagenError(
+                    f"source.path: {path} has no column '{column}' with pictures, as {self._files[0]} has; "
+                    "move it out of the source, or name another column with source.column."
+                )
+            name = key_of(os.fsencode(path.relative_to(self._root) if self._root.is_dir() else path.name))
             kept = [column for column in ("url", "license") if column in file.schema_arrow.names]
             row = 0
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
-                columns: dict[str, list[Any]] = file.read_row_group(group, columns=kept).to_pydict() if kept else {}
+                columns = _texts(file, path, group, kept) if kept else {}
                 for place in range(rows):
                     texts = {column: str(values[place] or "") for column, values in columns.items()}
                     yield Entry(f"{name}#{row}", os.fsencode(path), row=place, row_group=group, **texts)
@@ -88,7 +99,21 @@ class ParquetSource:
         return file.read_row_group(group, columns=[self._picture_column]).column(0)
 
 
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DatagenError(f"source.path: {path} is no readable Parquet file: {error}") from error
+
+
+def _texts(file: pq.ParquetFile, path: Path, group: int, columns: list[str]) -> dict[str, list[Any]]:
+    try:
+        return file.read_row_group(group, columns=columns).to_pydict()
+    except (OSError, pa.ArrowException) as error:
+        raise DatagenError(f"source.path: {path} is damaged ({error}); write it anew, or move it away.") from error
+
+
 def _holds_pictures(data_type: pa.DataType) -> bool:
     if pa.types.is_struct(data_type):
-        return any(field.name == "bytes" for field in data_type.fields)
+        return any(field.name == "bytes" and _holds_pictures(field.type) for field in data_type.fields)
     return pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type)
