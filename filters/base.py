@@ -121,3 +121,23 @@ class TurnRule(Rule):
     def _findings(self, turn: Turn) -> Iterator[Finding]:
         for start, end, evidence in self.spans(turn):
             yield Finding(self.name, turn.index, start, end, turn.content[start:end], evidence)
+
+
+class PatternRule(TurnRule):
+    """A rule that is one expression, matched against the writer's own words or, with `in_quotations`, against all.
+
+    The named groups of `pattern` are the sorts of what it finds; evidence names the group.
+    """
+
+    pattern: re.Pattern[str]
+    in_quotations: bool = False
+
+    def spans(self, turn: Turn) -> Iterator[Span]:
+        """Yields the matches."""
+        text = turn.key.text if self.in_quotations else turn.own_words
+        for match in self.pattern.finditer(text):
+            found = match.group().strip()
+            if found:
+                start = match.start() + match.group().index(found)
+                sort = (match.lastgroup or self.name).replace("_", " ")
+                yield Span(*turn.key.original(start, start + len(found)), f"{sort}: {found[:40]}")

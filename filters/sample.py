@@ -1,7 +1,7 @@
 """What the rules read: a conversation, cut into turns, and batches of them.
 
 A `Turn` keeps the original text and derives from it, once and only when a rule asks, what several rules need: the
-normalised matching key and the sentences. Rules therefore never normalise or split for themselves.
+normalised matching key and the text without its quotations. Rules therefore never normalise for themselves.
 """
 
 import re
@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any
 
 from filters.matching import MatchingKey, matching_key
-from filters.sentences import Sentence, split_sentences
+from filters.sentences import mask_quotations
 
 CAPTION = -1
 """The turn number that stands for the caption."""
@@ -28,14 +28,14 @@ class Turn:
         content: The text as it was given. Spans of findings count its code points.
     """
 
-    __slots__ = ("_key", "_sentences", "content", "index", "role")
+    __slots__ = ("_key", "_own_words", "content", "index", "role")
 
     def __init__(self, index: int, role: str, content: str) -> None:
         self.index = index
         self.role = role
         self.content = content
         self._key: MatchingKey | None = None
-        self._sentences: tuple[Sentence, ...] | None = None
+        self._own_words: str | None = None
 
     @property
     def key(self) -> MatchingKey:
@@ -45,11 +45,11 @@ class Turn:
         return self._key
 
     @property
-    def sentences(self) -> tuple[Sentence, ...]:
-        """The sentences of `key.text`, quotation-aware."""
-        if self._sentences is None:
-            self._sentences = split_sentences(self.key.text)
-        return self._sentences
+    def own_words(self) -> str:
+        """`key.text` with quotations, code and URLs masked; offsets stay those of the key."""
+        if self._own_words is None:
+            self._own_words = mask_quotations(self.key.text)
+        return self._own_words
 
 
 class Sample:

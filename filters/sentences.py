@@ -93,6 +93,23 @@ def split_sentences(text: str) -> tuple[Sentence, ...]:
     return tuple(sentence for region in regions for sentence in _sentences(text, region))
 
 
+def mask_quotations(text: str) -> str:
+    """Masks what stands in quotations, in code and in URLs, so that only the writer's own words can match.
+
+    >>> mask_quotations("看板には「申し訳ありません」とあります").replace(QUOTED, "*")
+    '看板には「********」とあります'
+    """
+    if _MAY_BE_OPAQUE.search(text):
+        text = _OPAQUE.sub(lambda match: OPAQUE * len(match.group()), text)
+    pieces: list[str] = []
+    reached = 0
+    for opened, closed, is_quote in sorted(_pairs(text)):
+        if is_quote and opened >= reached:
+            pieces += (text[reached : opened + 1], QUOTED * (closed - opened - 1))
+            reached = closed
+    return "".join(pieces) + text[reached:] if pieces else text
+
+
 def _regions(text: str, whole: _Region) -> list[_Region]:
     """The text and the insides of its bracket pairs, by where they start, each knowing the ones directly in it."""
     regions = [whole]

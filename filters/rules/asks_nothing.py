@@ -1,0 +1,41 @@
+"""Question turns that are no question."""
+
+import re
+
+from filters.base import Span, TurnRule
+from filters.questions import find_questions
+from filters.sample import Turn
+
+_TASK = re.compile(
+    r"(?:くだ|下)さい|ちょうだい|頂戴|お願い|教えて|聞かせて|見せて|挙げて|答えて|して(?:ほしい|欲しい|みて|$|[。!])"
+    r"|知りたい|"
+    r"(?:せよ|しろ|述べよ|答えよ|挙げよ|なさい|選べ|求めよ|示せ|書け|考えよ|数えよ)(?:[。!\s]|$)|"
+    r"(?:説明|描写|要約|記述|列挙|翻訳|回答|分類|推測|キャプション|一言|一文)"
+    r"(?:で|を?(?:する|して|お願い|作成|生成))?[。:]?\s*$"
+)
+_ENGLISH_TASK = re.compile(
+    r"^\s*(?:please|describe|explain|list|name|count|tell|write|give|identify|compare|summarize|answer|provide)\b",
+    re.IGNORECASE,
+)
+
+
+class AsksNothing(TurnRule):
+    """Finds user turns that neither ask a question nor set a task; the detector is that of `question_in_answer`.
+
+    >>> AsksNothing().texts("赤い屋根の家が写っています。")
+    ['赤い屋根の家が写っています。']
+    >>> [AsksNothing().texts(turn) for turn in ("何が見えますか。", "この花の名前は？", "説明してください。", "何色")]
+    [[], [], [], []]
+    """
+
+    role = "user"
+
+    def spans(self, turn: Turn) -> tuple[Span, ...]:
+        """Returns the whole turn if it asks nothing."""
+        content = turn.content
+        if content.endswith(("か？", "か。", "？", "ください。")):
+            return ()
+        text = turn.key.text
+        if _TASK.search(text) or _ENGLISH_TASK.search(text) or find_questions(text):
+            return ()
+        return (Span(0, len(content), "neither a question nor a task"),)

@@ -1,0 +1,61 @@
+"""Chinese in Japanese answers."""
+
+import re
+from collections.abc import Iterator
+
+from filters.base import Span, TurnRule
+from filters.sample import Turn
+from filters.settings import Count
+
+
+def _simplified_only() -> str:
+    """The characters of GB 2312 that neither Windows-31J nor JIS X 0213 has, such as 们, 这, 说."""
+    found = []
+    for lead in range(0xB0, 0xF8):
+        for trail in range(0xA1, 0xFF):
+            character = bytes((lead, trail)).decode("gb2312", errors="ignore")
+            if not (character.encode("cp932", errors="ignore") or character.encode("euc_jis_2004", errors="ignore")):
+                found.append(character)
+    return "".join(found)
+
+
+_CHINESE = _simplified_only() + "你您她吧呢啊哪啦"
+_FUNCTION_WORDS = frozenset("的是了在我他它也很着嗎麼這那不和有")
+_CLAUSE = re.compile(r"[一-鿿]{6,}(?:[,，、。][一-鿿]+)*")
+_KANA = re.compile("[ぁ-ゖァ-ヺｦ-ﾝ]")
+
+
+class ChineseLeak(TurnRule):
+    """Finds simplified-only characters, and answers without kana that are built with Chinese function words.
+
+    Models that know both languages slip from one into the other. What is quoted, such as a sign, may be Chinese.
+
+    Args:
+        characters: How many simplified-only characters it takes.
+
+    >>> ChineseLeak().texts("这是一只猫。"), ChineseLeak().texts("猫がソファの上で休憩している样子です。")
+    (['这'], ['样'])
+    >>> ChineseLeak().texts("黒色的猫在沙発上。")
+    ['黒色的猫在沙発上']
+    >>> ChineseLeak().texts("看板には「欢迎光临」と書かれています。"), ChineseLeak().texts("東京都千代田区永田町一丁目")
+    ([], [])
+    """
+
+    screen = re.compile(f"[{_CHINESE}]|[一-鿿]{{6}}")
+    _simplified = re.compile(f"[{_CHINESE}]+")
+
+    def __init__(self, characters: Count = 1) -> None:
+        self.characters = characters
+
+    def spans(self, turn: Turn) -> Iterator[Span]:
+        """Yields the runs of simplified characters, or the answer that is Chinese without any."""
+        runs = list(self._simplified.finditer(turn.own_words))
+        if sum(len(run.group()) for run in runs) >= max(1, self.characters):
+            for run in runs:
+                yield Span(*turn.key.original(*run.span()), f"simplified characters {run.group()}")
+        elif not _KANA.search(turn.content):
+            for clause in _CLAUSE.finditer(turn.own_words):
+                words = _FUNCTION_WORDS.intersection(clause.group())
+                if len(words) >= 2:
+                    evidence = f"no kana, and the Chinese function words {''.join(sorted(words))}"
+                    yield Span(*turn.key.original(*clause.span()), evidence)

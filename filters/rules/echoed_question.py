@@ -1,0 +1,49 @@
+"""Answers that only repeat their question."""
+
+import re
+from collections.abc import Iterator
+
+from filters.base import Finding, Rule
+from filters.sample import Sample
+
+_ENDING = re.compile(
+    r"(?:について)?(?:を?(?:教えて|説明して|述べて|答えて)(?:ください|下さい)?)?(?:(?:です|ます|でしょう|だろう|なの)?か|です|ます|だ)?$"
+)
+_NO_LETTERS = re.compile(r"[\W_]+")
+
+
+class EchoedQuestion(Rule):
+    """Finds answers that hold nothing but the words of the question they answer.
+
+    >>> from filters import Sample
+    >>> def judge(question, answer):
+    ...     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    ...     return [finding.text for finding in EchoedQuestion().find(Sample({"messages": messages}))]
+    >>> judge("この車は何色ですか？", "この車は何色です。"), judge("この車は何色ですか？", "この車は赤色です。")
+    (['この車は何色です。'], [])
+    """
+
+    def find(self, sample: Sample) -> Iterator[Finding]:
+        """Yields the answers that add nothing to their question."""
+        question = None
+        for turn in sample.turns:
+            if turn.role == "user":
+                question = turn
+            elif turn.role == "assistant" and question is not None:
+                # What is longer than its question by more than an ending says something of its own.
+                if 4 <= len(turn.content) <= len(question.content) + 4:
+                    said = self._core(turn.key.text)
+                    if len(said) >= 4 and said == self._core(question.key.text):
+                        yield Finding(
+                            self.name,
+                            turn.index,
+                            0,
+                            len(turn.content),
+                            turn.content,
+                            f"says what turn {question.index} asks",
+                        )
+                question = None
+
+    @staticmethod
+    def _core(text: str) -> str:
+        return _ENDING.sub("", _NO_LETTERS.sub("", text))

@@ -1,0 +1,46 @@
+"""English in Japanese answers."""
+
+import re
+from collections.abc import Iterator
+
+from filters.base import Span, TurnRule
+from filters.sample import Turn
+from filters.settings import Count
+
+_RUN = re.compile(r"[A-Za-z][A-Za-z'’\-]*(?:[ \t,;:]+(?:[A-Za-z][A-Za-z'’\-]*|\d+))+[.!?]?")
+_FUNCTION_WORDS = re.compile(
+    r"(?:a|an|the|is|are|was|were|be|been|am|do|does|did|has|have|had|of|to|in|on|at|with|and|or|but|for|from|by|as|that"
+    r"|this|these|those|it|its|he|she|they|we|you|i|his|her|their|there|which|who|what|not|can|will|would|should)"
+)
+
+
+class EnglishLeak(TurnRule):
+    """Finds runs of English words, unless they are quoted: a translation that stopped halfway, a caption that shows.
+
+    Names are runs of words as well (New York Yankees), so a run has to hold function words (the, is, of …) to count.
+
+    Args:
+        words: The shortest run, in words.
+        function_words: How many of them have to be function words.
+
+    >>> EnglishLeak().texts("犬が走っています。The dog is running on the grass.")
+    ['The dog is running on the grass.']
+    >>> EnglishLeak().texts("New York Yankees の帽子です。「Keep out of the reach of children」とあります。")
+    []
+    """
+
+    screen = re.compile(r"[A-Za-z][A-Za-z'’\-]*[ \t]+[A-Za-z]")
+
+    def __init__(self, words: Count = 5, function_words: Count = 1) -> None:
+        self.words = words
+        self.function_words = function_words
+
+    def spans(self, turn: Turn) -> Iterator[Span]:
+        """Yields the runs."""
+        for run in _RUN.finditer(turn.own_words):
+            words = re.findall(r"[A-Za-z'’\-]+", run.group().lower())
+            if (
+                len(words) >= self.words
+                and sum(map(bool, map(_FUNCTION_WORDS.fullmatch, words))) >= self.function_words
+            ):
+                yield Span(*turn.key.original(*run.span()), f"{len(words)} English words")

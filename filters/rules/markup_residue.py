@@ -1,0 +1,54 @@
+"""Markdown, JSON and escapes where prose should be."""
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from filters.base import Span, TurnRule
+from filters.sample import Turn
+from filters.screens import screen
+
+_BROKEN = re.compile(
+    r"(?P<JSON>(?:\A|\n)\s*[\[{]\s*\"|[{,\[]\s*\"[A-Za-z_]{2,30}\"\s*:|\A\s*\{|\}\s*\Z)"
+    r"|(?P<code_fence>```\w*)"
+    r"|(?P<escape>\\n|\\t|\\u[0-9a-fA-F]{4}|\\\"|&(?:nbsp|amp|lt|gt|quot|#\d{2,5});)"
+)
+_MARKDOWN = re.compile(
+    r"(?P<heading>(?:^|(?<=\n))#{1,6}[ \t]\S?)|(?P<emphasis>\*\*[^*\n]{1,80}\*\*|__[^_\n]{1,80}__)"
+    r"|(?P<table>(?:^|(?<=\n))\|[^\n]*\|[ \t]*(?=\n|$))|(?P<link>\[[^\]\n]{1,80}\]\(https?:[^)\n]*\))"
+    r"|(?P<rule>(?:^|(?<=\n))(?:-{3,}|\*{3,}|={3,})[ \t]*(?=\n|$))"
+)
+
+
+class MarkupResidue(TurnRule):
+    r"""Finds JSON, code fences and escapes; Markdown too, where a policy wants plain prose.
+
+    Args:
+        markdown: Whether headings, emphasis, tables, rules and links are residue.
+
+    >>> MarkupResidue().texts('{"answer": "犬です"}')
+    ['{"', '}']
+    >>> MarkupResidue().texts("犬です。\\n猫です。"), MarkupResidue().texts("**赤い**車です。")
+    (['\\n'], [])
+    >>> MarkupResidue(markdown="drop").texts("## 概要\n**赤い**車です。")
+    ['## 概', '**赤い**']
+    >>> MarkupResidue().texts("集合 A = {1, 2} と、値札の「*」について説明します。")
+    []
+    """
+
+    def __init__(self, markdown: Literal["keep", "drop"] = "keep") -> None:
+        self.patterns = [_BROKEN]
+        first = {r"{}`\\&": "", r"\[": r"\s*\""}
+        if markdown == "drop":
+            self.patterns.append(_MARKDOWN)
+            first |= {r"#|\[": "", r"*_\-=": r"(?<=(.))\1"}
+        self.screen = screen(first)
+
+    def spans(self, turn: Turn) -> Iterator[Span]:
+        """Yields what is left of the markup."""
+        content = turn.content
+        for pattern in self.patterns:
+            for match in pattern.finditer(content):
+                leading = len(match.group()) - len(match.group().lstrip())
+                sort = str(match.lastgroup).replace("_", " ")
+                yield Span(match.start() + leading, match.end(), f"{sort} {match.group().strip()[:30]}")
