@@ -147,6 +147,17 @@ def _recount(scratch: Path, shards: list[Shard], counts: Counter[str]) -> None:
         raise AccountingError(f"The shards hold {_shown(found)} rows, but {_shown(counts)} were planned.")
 
 
+def claim_output(out: Path) -> None:
+    """Make sure that a cut may take the place of what is in `out`.
+
+    Raises:
+        DatagenError: it holds files that no cut has written.
+    """
+    ours = (out / "manifest.json").exists() or (out / ".cut").exists()
+    if not ours and any(entry.name != "run.lock" for entry in out.iterdir()):
+        raise DatagenError(f"{out} holds files that datagen did not write; choose an empty or new --out.")
+
+
 def install(scratch: Path, out: Path, manifest: dict[str, Any]) -> None:
     """Put the new shards in the place of the old ones; the manifest goes first and comes back last."""
     (out / "manifest.json").unlink(missing_ok=True)
@@ -154,9 +165,9 @@ def install(scratch: Path, out: Path, manifest: dict[str, Any]) -> None:
         shutil.rmtree(out / folder, ignore_errors=True)
         if any((scratch / folder).iterdir()):
             (scratch / folder).rename(out / folder)
-    shutil.rmtree(scratch)
     write_text(out / "README.md", _card(manifest))
     write_json(out / "manifest.json", manifest)
+    shutil.rmtree(scratch)
 
 
 def _card(manifest: Mapping[str, Any]) -> str:

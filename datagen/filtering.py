@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datagen.conversations import conversation_files, fault_of, messages_of
-from datagen.cut import FOLDERS, cut, install
+from datagen.cut import FOLDERS, claim_output, cut, install
 from datagen.errors import AccountingError, DatagenError
 from datagen.fleet import side_by_side, start_ray
 from datagen.index import Index
@@ -25,6 +24,7 @@ from datagen.recipe import Output
 from datagen.records import STATES, with_features
 from datagen.run_directory import PROVENANCE, RunDirectory
 from datagen.shards import RollingShards
+from datagen.stored_conversations import conversation_files, fault_of, messages_of
 from filters import Policy, load_policy
 
 _JUDGED = ("findings", "state", "error")
@@ -44,6 +44,7 @@ def filter_rows(source: Path, policy: Policy, out: Path, output: Output) -> dict
         raise DatagenError(f"There is no {source}; give a run's directory, Parquet, or JSON lines.")
     directory = RunDirectory(out.absolute())
     with directory.locked():
+        claim_output(directory.path)
         start_ray()
         if (source / "run.json").exists():
             return _filter_run(RunDirectory(source.absolute()), policy, directory.path, output)

@@ -19,7 +19,6 @@ from datagen.parts import part_path
 from datagen.recipe import Output
 from datagen.records import IMAGE, shard_schema
 
-
 _PLACE = ["id", "sha256", "part", "suffix", "offset", "size"]
 
 
