@@ -101,12 +101,20 @@ def filter_(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="A run, or what datagen filter wrote.")]) -> None:
-    """Show which rule dropped how much, and what only it dropped."""
-    from datagen.hit_rates import hit_rates, print_hit_rates
+def report(
+    run: Annotated[Path, typer.Argument(help="A run, or what datagen filter wrote.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")] = False,
+) -> None:
+    """Show which rule dropped how much, what only it dropped, and what the run cost."""
+    from datagen.inspection.report import report_of
+    from datagen.inspection.terminal import print_report
     from datagen.summary import console
 
-    print_hit_rates(hit_rates(run), console)
+    made = report_of(run)
+    if json:
+        typer.echo(made.to_json())
+    else:
+        print_report(made, console)
 
 
 @app.command()
@@ -115,7 +123,7 @@ def explain(
     row: Annotated[str, typer.Argument(help="The id of the row, its beginning, or the image's key.")],
 ) -> None:
     """Show how one image came to its end: prompts, answers, verdicts, and its place in the shards."""
-    from datagen.explain import find_row, print_row
+    from datagen.inspection.explain import find_row, print_row
     from datagen.summary import console
 
     print_row(find_row(run, row), console)

@@ -1,0 +1,89 @@
+"""What people marked in review sheets, and the precision of each rule that follows from it.
+
+The sheets of `datagen review` come back as CSV files in the run's folder `reviews/`. A mark is about one row and one
+rule; when two sheets mark the same, the later file by name counts. Marks of hits that the present policy no longer
+makes do not count.
+"""
+
+import csv
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from datagen.errors import DatagenError
+from datagen.inspection.intervals import Interval, wilson
+from datagen.inspection.stored_rows import StoredRows
+
+REVIEWS = "reviews"
+MARKS = ("true", "false", "unsure")
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How often a rule was right among the hits that people marked.
+
+    Attributes:
+        true: hits marked as right.
+        false: hits marked as wrong.
+        unsure: hits that nobody could tell; they do not count.
+        precision: the share of right ones, none if nothing was marked.
+        interval: its 95 % confidence interval (Wilson).
+    """
+
+    true: int
+    false: int
+    unsure: int
+    precision: float | None
+    interval: Interval
+
+
+def read_marks(path: Path) -> dict[tuple[str, str], str]:
+    """Return the marks of a sheet by id and rule; lines without a mark are left out.
+
+    Raises:
+        DatagenError: the file is no review sheet, or holds a mark that is none.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if missing := {"id", "rule", "mark"} - set(reader.fieldnames or ()):
+                raise DatagenError(
+                    f"{path} has no column {', '.join(sorted(missing))}; give a sheet that datagen review wrote."
+                )
+            lines = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatagenError(f"{path} cannot be read as CSV in UTF-8: {error}") from error
+    marks: dict[tuple[str, str], str] = {}
+    for number, line in enumerate(lines, start=2):
+        mark = (line["mark"] or "").strip().lower()
+        if mark and mark not in MARKS:
+            raise DatagenError(f"{path}, line {number}: '{mark}' is no mark; write {', '.join(MARKS)} or nothing.")
+        if mark:
+            marks[line["id"], line["rule"]] = mark
+    return marks
+
+
+def precisions(stored: StoredRows) -> dict[str, Precision]:
+    """Return the precision of every rule with marks."""
+    marks: dict[tuple[str, str], str] = {}
+    for path in sorted((stored.run / REVIEWS).glob("*.csv")):
+        marks |= read_marks(path)
+    if not marks:
+        return {}
+    ids = sorted({row_id for row_id, _ in marks})
+    hits = stored.ask(
+        "SELECT id, unnest(list_distinct([finding.rule FOR finding IN findings])) FROM stored WHERE id IN "
+        "(SELECT unnest(?))",
+        ids,
+    )
+    counted: dict[str, Counter[str]] = {}
+    for row_id, rule in set(hits):
+        if mark := marks.get((row_id, rule)):
+            counted.setdefault(rule, Counter())[mark] += 1
+    return {rule: _precision(counts) for rule, counts in sorted(counted.items())}
+
+
+def _precision(counts: Counter[str]) -> Precision:
+    decided = counts["true"] + counts["false"]
+    share = counts["true"] / decided if decided else None
+    return Precision(counts["true"], counts["false"], counts["unsure"], share, wilson(counts["true"], decided))

@@ -1,0 +1,99 @@
+"""The report of a run: everything that is counted, in one object."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from datagen.inspection.costs import Costs, costs
+from datagen.inspection.distributions import Distribution, Script, distributions, scripts
+from datagen.inspection.hit_rates import Grouping, Overlap, RuleHits, groupings, overlap, rule_hits
+from datagen.inspection.marks import Precision, precisions
+from datagen.inspection.stored_rows import StoredRows
+
+_PROVENANCE = ("datagen", "schema", "recipe", "output", "policy", "shards")
+
+
+@dataclass(frozen=True)
+class FailureClass:
+    """Rows that failed alike, and the messages of some of them."""
+
+    name: str
+    rows: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `datagen report` shows; its fields are those of `--json`.
+
+    Attributes:
+        run: the directory.
+        task: the recipe's name, or that of the filtered file.
+        policy: the name of the policy.
+        counts: inputs, kept, dropped, failed.
+        rules: the hits of every rule, most hits first.
+        overlap: which rules hit together.
+        groupings: the hits by turn, prompt version, model and task.
+        distributions: lengths and tokens, before the policy and after.
+        scripts: in which script the answers are.
+        failures: the failed rows by class.
+        costs: tokens and time.
+        precisions: what people marked in review sheets, by rule.
+        provenance: recipe, policy and shards, from the manifest.
+    """
+
+    run: str
+    task: str
+    policy: str
+    counts: dict[str, int]
+    rules: tuple[RuleHits, ...]
+    overlap: Overlap
+    groupings: tuple[Grouping, ...]
+    distributions: tuple[Distribution, ...]
+    scripts: tuple[Script, ...]
+    failures: tuple[FailureClass, ...]
+    costs: Costs
+    precisions: dict[str, Precision]
+    provenance: dict[str, Any]
+
+    def to_json(self) -> str:
+        """Return the report for machines."""
+        return TypeAdapter(Report).dump_json(self, indent=2).decode()
+
+
+_FAILURES = """
+SELECT error['class'] AS name, count(*), list_distinct(list(error.message ORDER BY row))[:3]
+FROM stored WHERE state = 'failed' GROUP BY name ORDER BY count(*) DESC, name
+"""
+
+
+def make_report(stored: StoredRows) -> Report:
+    """Count everything in a run; `stored` is `summed`."""
+    rules = rule_hits(stored)
+    return Report(
+        run=str(stored.run),
+        task=stored.manifest["task"],
+        policy=stored.manifest["policy"]["name"],
+        counts=stored.counts,
+        rules=rules,
+        overlap=overlap(stored, rules),
+        groupings=groupings(stored),
+        distributions=distributions(stored),
+        scripts=scripts(stored),
+        failures=tuple(FailureClass(name, rows, tuple(texts)) for name, rows, texts in stored.ask(_FAILURES)),
+        costs=costs(stored),
+        precisions=precisions(stored),
+        provenance={key: stored.manifest[key] for key in _PROVENANCE if key in stored.manifest},
+    )
+
+
+def report_of(run: Path) -> Report:
+    """Return the report of a run directory.
+
+    Raises:
+        DatagenError: there is no finished run.
+    """
+    with StoredRows(run) as stored:
+        return make_report(stored.summed())

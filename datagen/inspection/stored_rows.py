@@ -1,0 +1,191 @@
+"""The rows of a finished run, or of what `datagen filter` wrote, as two small tables that questions are put to.
+
+The shards are scanned once, and their pictures never. What is kept of a row is numbers: `rows` has one line a row, with
+its place, state, lengths and tokens, `found` one a finding, with the answer that it is in. Both live in DuckDB, which
+moves them to disk when they outgrow its memory, so that a run of any length can be inspected.
+"""
+
+import tempfile
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+import pyarrow.parquet as pq
+
+from datagen.cut import read_manifest
+from datagen.errors import DatagenError
+from filters import PolicyError, load_policy
+
+MEMORY = "1GB"
+_NO_CALLS = """
+[]::STRUCT(model VARCHAR, prompt VARCHAR, prompt_digest VARCHAR, attempt INTEGER, request VARCHAR, answer VARCHAR,
+    finish_reason VARCHAR, prompt_tokens INTEGER, completion_tokens INTEGER)[]
+"""
+_ABSENT = {
+    "key": "id",
+    "caption": "''",
+    "task": "NULL::VARCHAR",
+    "source": "NULL::VARCHAR",
+    "sha256": "''",
+    "license": "''",
+    "url": "''",
+    "error": "NULL::STRUCT(class VARCHAR, message VARCHAR)",
+    "calls": _NO_CALLS,
+    "image": "NULL::STRUCT(bytes BLOB, path VARCHAR)",
+}
+_PAIR_AS_MESSAGES = "[{'role': 'user', 'content': question}, {'role': 'assistant', 'content': answer}]"
+
+# What script a text is written in: kana decide for Japanese; Han without kana is Chinese, or a Japanese noun.
+_SCRIPT = r"""
+CASE WHEN regexp_matches({0}, '[\x{{3041}}-\x{{30FA}}\x{{FF66}}-\x{{FF9D}}]') THEN 'kana'
+    WHEN regexp_matches({0}, '\p{{Han}}') THEN 'han'
+    WHEN regexp_matches({0}, '\p{{Hangul}}') THEN 'hangul'
+    WHEN regexp_matches({0}, '\p{{Latin}}') THEN 'latin'
+    WHEN regexp_matches({0}, '\p{{L}}') THEN 'other'
+    ELSE 'none' END
+"""
+_ROWS = """
+CREATE TEMP TABLE rows AS
+SELECT row, state, task, error['class'] AS failure,
+    list_sort(list_distinct([finding.rule FOR finding IN coalesce(findings, [])])) AS rules,
+    [length(message.content) FOR message IN coalesce(messages, []) IF message.role = 'user'] AS questions,
+    [length(message.content) FOR message IN coalesce(messages, []) IF message.role = 'assistant'] AS answers,
+    [{script} FOR message IN coalesce(messages, []) IF message.role = 'assistant'] AS scripts,
+    nullif(length(caption), 0) AS caption,
+    [call.completion_tokens FOR call IN coalesce(calls, [])] AS completion_tokens,
+    [{{'model': call.model, 'prompt': call.prompt, 'digest': call.prompt_digest, 'again': call.attempt > 1,
+        'cut_off': call.finish_reason = 'length', 'prompt_tokens': call.prompt_tokens,
+        'completion_tokens': call.completion_tokens}} FOR call IN coalesce(calls, [])] AS calls
+FROM stored
+"""
+# A finding belongs to the last call whose answer holds the text it is in, as it is or as JSON writes it.
+_FOUND = """
+CREATE TEMP TABLE found AS
+WITH each AS (
+    SELECT row, state, messages, caption, calls, unnest(findings) AS finding FROM stored WHERE len(findings) > 0
+), spoken AS (
+    SELECT row, state, finding, calls,
+        CASE WHEN finding.turn < 0 THEN caption ELSE messages[finding.turn + 1].content END AS content
+    FROM each
+), asked AS (
+    SELECT row, state, finding,
+        [call FOR call IN coalesce(calls, []) IF contains(call.answer, content)
+            OR contains(call.answer, array_slice(CAST(to_json(content) AS VARCHAR), 2, -2))][-1] AS call
+    FROM spoken
+)
+SELECT row, state, finding.rule AS rule, finding.turn AS turn, call.model AS model, call.prompt AS prompt,
+    call.prompt_digest AS digest
+FROM asked
+"""
+
+
+class StoredRows:
+    """The rows of a run. Use it as a context manager.
+
+    Attributes:
+        run: the directory.
+        manifest: its manifest.
+        connection: DuckDB with the view `stored` (all columns, and `row`, the number of a row) and, from `summed` on,
+            the tables `rows` and `found`.
+
+    Raises:
+        DatagenError: there is no finished run, or its shards cannot be read.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.manifest: dict[str, Any] = read_manifest(run)
+        self.files = [run / shard["path"] for shard in self.manifest["shards"]]
+        for path in self.files:
+            if not path.exists():
+                raise DatagenError(f"{path} is missing, which {run / 'manifest.json'} lists; cut the run again.")
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        spill = self._open.enter_context(tempfile.TemporaryDirectory(prefix="datagen-"))
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": MEMORY,
+            "temp_directory": spill,
+            "preserve_insertion_order": False,
+        }
+        self.connection = self._open.enter_context(duckdb.connect(config=settings))
+        if self.files:
+            self._view()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Inputs, and the rows of each state."""
+        counts: dict[str, int] = self.manifest["counts"]
+        return counts
+
+    @property
+    def judged(self) -> int:
+        """How many rows the policy judged."""
+        return self.counts["kept"] + self.counts["dropped"]
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The columns of the shards."""
+        return pq.read_schema(self.files[0]).names if self.files else []
+
+    @cached_property
+    def rules(self) -> dict[str, dict[str, Any]]:
+        """The entries of the policy, by the names that findings have."""
+        return {rule_name(entry): entry for entry in self.manifest["policy"]["rules"]}
+
+    @cached_property
+    def dropping(self) -> list[str]:
+        """The rules whose finding drops a row."""
+        return [name for name, entry in self.rules.items() if entry.get("action", "drop") == "drop"]
+
+    def summed(self) -> Self:
+        """Scan the shards and make the tables `rows` and `found`."""
+        try:
+            self.connection.execute(_ROWS.format(script=_SCRIPT.format("message.content")))
+            self.connection.execute(_FOUND)
+        except duckdb.Error as error:
+            raise DatagenError(f"The shards of {self.run} cannot be read: {str(error).splitlines()[0]}") from error
+        return self
+
+    def ask(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        return self.connection.execute(query, parameters or None).fetchall()
+
+    def place(self, row: int) -> tuple[Path, int]:
+        """Return the shard of a row, and its number in it."""
+        return self.files[row >> 32], row & 0xFFFFFFFF
+
+    def _view(self) -> None:
+        """Make the view `stored`, in which columns that `datagen filter` was not given stand empty."""
+        scan = self.connection.read_parquet([str(path) for path in self.files], filename=True, file_row_number=True)
+        scan.create_view("scanned")
+        self.connection.execute("CREATE TEMP TABLE files (filename VARCHAR, number BIGINT)")
+        self.connection.executemany(
+            "INSERT INTO files VALUES (?, ?)", [(str(path), number) for number, path in enumerate(self.files)]
+        )
+        absent = {name: value for name, value in _ABSENT.items() if name not in self.columns}
+        if "messages" not in self.columns:
+            absent["messages"] = _PAIR_AS_MESSAGES
+        extra = "".join(f", {value} AS {name}" for name, value in absent.items())
+        self.connection.execute(
+            f"CREATE TEMP VIEW stored AS SELECT scanned.* EXCLUDE (filename, file_row_number), "  # noqa: S608 (constants)
+            f"(files.number << 32) + file_row_number AS row{extra} FROM scanned JOIN files USING (filename)"
+        )
+
+
+def rule_name(entry: dict[str, Any]) -> str:
+    """Return the name that the findings of a policy's entry have; a rule that is gone goes by its reference.
+
+    >>> rule_name({"rule": "question_in_answer", "action": "drop", "settings": {}})
+    'question_in_answer'
+    """
+    try:
+        return load_policy({"rules": [entry]}).rules[0].name
+    except PolicyError:
+        return str(entry["rule"])

@@ -1,0 +1,96 @@
+"""The report for a terminal: the essentials in one screen."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from datagen.inspection.costs import Costs
+from datagen.inspection.report import Report
+from datagen.progress import duration
+
+_BAR = 12
+_COLOURS = {"kept": "green", "dropped": "yellow", "failed": "red"}
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print counts, rules, failures and tokens."""
+    console.print(
+        f"[bold]{escape(report.task)}[/]  policy {escape(report.policy)}  {escape(report.run)}", soft_wrap=True
+    )
+    _print_counts(report, console)
+    console.print(_rules(report))
+    if together := _together(report):
+        console.print(f"Most often together: {escape(together)}", soft_wrap=True)
+    for failure in report.failures:
+        console.print(f"[red]failed[/], {failure.name}: {failure.rows:,}   [dim]{escape(failure.examples[0][:90])}[/]")
+    if report.costs.answers:
+        console.print(_cost_line(report.costs), soft_wrap=True)
+
+
+def _print_counts(report: Report, console: Console) -> None:
+    counts = report.counts
+    bar = Text()
+    for state, colour in _COLOURS.items():
+        bar.append("━" * round(60 * counts[state] / max(counts["inputs"], 1)), style=colour)
+    console.print(bar)
+    shares = "  ".join(
+        f"[{colour}]{counts[state]:,} {state}[/] {counts[state] / max(counts['inputs'], 1):.1%}"
+        for state, colour in _COLOURS.items()
+    )
+    console.print(f"{counts['inputs']:,} inputs = {shares}")
+
+
+def _rules(report: Report) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("rule", no_wrap=True)
+    for name in ("rows", "rate", "only it", "decided by it"):
+        table.add_column(name, justify="right")
+    table.add_column("", no_wrap=True)
+    if report.precisions:
+        table.add_column("precision, 95 %")
+    most = max((hits.rows for hits in report.rules), default=0) or 1
+    for hits in report.rules:
+        length = round(_BAR * hits.rows / most)
+        alone = round(_BAR * hits.only / most)
+        cells: list[str | Text] = [
+            f"{escape(hits.rule)}{' (flag)' if hits.action == 'flag' else ''}",
+            f"{hits.rows:,}",
+            f"{hits.rate:.2%}",
+            f"{hits.only:,}",
+            f"{hits.decided:,}",
+            Text.assemble(("█" * alone, "yellow"), ("▒" * (length - alone), "yellow")),
+        ]
+        if report.precisions:
+            cells.append(_precision(report, hits.rule))
+        table.add_row(*cells, style="" if hits.rows else "dim")
+    return table
+
+
+def _precision(report: Report, rule: str) -> str:
+    found = report.precisions.get(rule)
+    if found is None or found.precision is None:
+        return ""
+    return (
+        f"{found.precision:.0%} ({found.interval.low:.0%}–{found.interval.high:.0%}, {found.true + found.false} marked)"
+    )
+
+
+def _together(report: Report) -> str:
+    several = [combination for combination in report.overlap.combinations if len(combination.rules) > 1]
+    return "; ".join(f"{' + '.join(combination.rules)} {combination.rows:,}" for combination in several[:3])
+
+
+def _cost_line(costs: Costs) -> str:
+    line = f"{costs.answers:,} answers, {costs.prompt_tokens:,} + {costs.completion_tokens:,} tokens"
+    lost = sum(spent.completion_tokens for spent in costs.states if spent.name != "kept")
+    if costs.completion_tokens:
+        line += f", {lost / costs.completion_tokens:.0%} of what was written is in rows that were not kept"
+    if costs.asked_again:
+        line += f"; {costs.asked_again:,} asked again"
+    if costs.making_seconds:
+        line += (
+            f"; {costs.made / costs.making_seconds:,.1f} images/s over {duration(costs.making_seconds)} "
+            f"in {len(costs.sessions)} sessions"
+        )
+    return line
