@@ -7,13 +7,12 @@ import orjson
 
 from datagen.failures import Failure
 
-_LABELLED_PAIR = re.compile(
-    r"(?:質問|問い|問|Q)\s*[0-90-9]*\s*[：:．.]\s*(?P<question>.+?)\s*"
-    r"(?:回答|解答|答え|答|A)\s*[0-90-9]*\s*[：:．.]\s*(?P<answer>.+?)\s*"
-    r"(?=(?:質問|問い|問|Q)\s*[0-90-9]*\s*[：:．.]|\Z)",
-    re.DOTALL,
+# A short label (問, 答, Q, A) does not follow a letter or digit: 疑問：and U.S.A. are none.
+_LABEL = re.compile(
+    r"\**(?:(?P<question>質問|問い|(?<!\w)[問QＱ])|回答|解答|答え|(?<!\w)[答AＡ])"
+    r"\s{0,3}[0-9０-９]{0,3}\s{0,3}\**[：:．.]\**"
 )
-_CODE_FENCE = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
+_FENCE = "```"
 
 
 class Turn(NamedTuple):
@@ -53,7 +52,7 @@ def read_turns(text: str, reads_as: Literal["turn", "dialogue"]) -> list[Turn]:
     """
     document = _json(text)
     if document is None:
-        turns = [Turn(_filled(pair["question"]), _filled(pair["answer"])) for pair in _LABELLED_PAIR.finditer(text)]
+        turns = [Turn(_filled(question), _filled(answer)) for question, answer in _labelled_pairs(text)]
         if not turns or (reads_as == "turn" and len(turns) > 1):
             raise _unparsable(text)
         return turns
@@ -63,9 +62,22 @@ def read_turns(text: str, reads_as: Literal["turn", "dialogue"]) -> list[Turn]:
     return [Turn(_filled(_field(pair, "question", text)), _filled(_field(pair, "answer", text))) for pair in pairs]
 
 
+def _labelled_pairs(text: str) -> list[tuple[str, str]]:
+    """Return the texts after the labels, question and answer in turn; a question without an answer is left out."""
+    labels: list[re.Match[str]] = []
+    for label in _LABEL.finditer(text):
+        question_is_next = len(labels) % 2 == 0
+        if bool(label["question"]) == question_is_next:
+            labels.append(label)
+    ends = [*(label.start() for label in labels[1:]), len(text)]
+    texts = [text[label.end() : end] for label, end in zip(labels, ends, strict=False)]
+    return list(zip(texts[::2], texts[1::2], strict=False))
+
+
 def _json(text: str) -> Any:
-    if fenced := _CODE_FENCE.match(text):
-        text = fenced[1]
+    text = text.strip()
+    if len(text) > 2 * len(_FENCE) and text.startswith(_FENCE) and text.endswith(_FENCE):
+        text = text.removeprefix(_FENCE).removesuffix(_FENCE).removeprefix("json")
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -19,7 +19,7 @@ from datagen.failures import Failure
 from datagen.images import Picture
 from datagen.recipe import Recipe, Stage
 from datagen.records import Call, Message
-from prompts import Prompt, Sampling
+from prompts import Prompt, PromptError, Sampling
 
 _UNUSABLE = ("length", "empty_answer", "unparsable_answer")
 
@@ -100,11 +100,16 @@ class Interviewer:
                 focuses = self._focuses(row_id, step)
                 for turn in range(1, step.stage.repeat + 1):
                     focus = focuses[(turn - 1) % len(focuses)] if focuses else ""
-                    request = step.prompt.render(
-                        turn=turn, focus=focus, caption=dialogue.caption, turns=[t._asdict() for t in dialogue.turns]
-                    )
+                    request = self._request(step.prompt, turn, focus, dialogue)
                     self._say(threads[engine], request, picture if self._recipe.engines[engine].vision else None)
                     await self._ask(threads[engine], step, turn, row_id, request, dialogue)
+
+    def _request(self, prompt: Prompt, turn: int, focus: str, dialogue: Dialogue) -> str:
+        turns = [turn._asdict() for turn in dialogue.turns]
+        try:
+            return prompt.render(turn=turn, focus=focus, caption=dialogue.caption, turns=turns)
+        except PromptError as error:
+            raise Failure("prompt_error", str(error)) from error
 
     def _say(self, thread: _Thread, request: str, picture: Picture | None) -> None:
         first = not any(message["role"] == "user" for message in thread.messages)

@@ -17,6 +17,7 @@ FailureClass = Literal[
     "length",  # the answer reached max_tokens
     "empty_answer",
     "unparsable_answer",
+    "prompt_error",  # the prompt's template failed on what came before
     "bad_row",  # a row of `datagen filter` that has no conversation
     "internal",  # a defect of datagen; the message names the exception
 ]
@@ -24,9 +25,10 @@ FAILURE_CLASSES: tuple[str, ...] = get_args(FailureClass)
 
 
 class Failure(Exception):  # noqa: N818 (a failed row is an outcome, not a program error)
-    """The end of one image: `failure_class` for the counts, the message for the reader."""
+    """The end of one image: `failure_class` for the counts, the message (made valid Unicode) for the reader."""
 
     def __init__(self, failure_class: FailureClass, message: str) -> None:
+        message = message.encode("utf-8", "backslashreplace").decode("utf-8")
         super().__init__(message)
         self.failure_class: FailureClass = failure_class
         self.message = message

@@ -162,11 +162,17 @@ class Recipe(_Section):
                 raise ValueError(
                     f"stages.{number}.engine '{stage.engine}' is not an engine: {nearest(stage.engine, self.engines)}"
                 )
-            prompt = self.prompt(stage)
+            try:
+                prompt = self.prompt(stage)
+            except PromptError as error:
+                raise ValueError(f"stages.{number}.prompt: {error}") from error
             if prompt.answer.reads_as == "caption" and stage.as_turn and not prompt.instructions:
                 raise ValueError(f"stages.{number}.as_turn needs instructions in the prompt '{stage.prompt}'")
             turns |= prompt.answer.reads_as != "caption" or stage.as_turn
-            self.sampling(stage)
+            try:
+                self.sampling(stage)
+            except ValidationError as error:
+                raise ValueError(f"stages.{number}.sampling.{_sentence(error)}") from error
         if not turns:
             raise ValueError(
                 "stages make no turn of dialogue; add a question-answer stage, or set as_turn: true "
@@ -202,7 +208,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = (), replace: dict[str, An
         raise DatagenError(
             f"The recipe {path} cannot be read: {error.strerror}. Give the path of a YAML file."
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date that is none
         raise DatagenError(f"The recipe {path} is not valid YAML: {error}") from error
     if not isinstance(document, dict):
         raise DatagenError(f"The recipe {path} must be a mapping with source, engines and stages.")
@@ -214,13 +220,11 @@ def load_recipe(path: Path, overrides: Iterable[str] = (), replace: dict[str, An
             raise DatagenError(f"--set {override}: write it as key=value, for example stages.1.repeat=4.")
         try:
             _set(document, key, yaml.safe_load(text))
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise DatagenError(f"--set {override}: the value is not valid YAML: {error}") from error
     _resolve_paths(document, path.parent)
     try:
         return Recipe.model_validate(document)
-    except PromptError as error:
-        raise DatagenError(f"{path}: {error}") from error
     except ValidationError as error:
         raise DatagenError(f"{path}: {_sentence(error)}") from error
 
@@ -250,7 +254,8 @@ def _resolve_paths(document: dict[str, Any], folder: Path) -> None:
     """Make paths that exist only from the recipe's folder absolute."""
 
     def resolved(value: object) -> object:
-        if isinstance(value, str) and value and not Path(value).exists() and (folder / value).exists():
+        # os.path.exists, because Path.exists raises for names that are too long
+        if isinstance(value, str) and value and not os.path.exists(value) and os.path.exists(folder / value):  # noqa: PTH110
             return str((folder / value).resolve())
         return value
 
@@ -259,11 +264,18 @@ def _resolve_paths(document: dict[str, Any], folder: Path) -> None:
 
 
 def _path_fields(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    sections = [(document.get("source"), "path"), (document, "policy")]
     engines, stages = document.get("engines"), document.get("stages")
-    sections += [(engine, "weights") for engine in engines.values()] if isinstance(engines, dict) else []
-    sections += [(stage, "prompt") for stage in stages] if isinstance(stages, list) else []
-    for section, name in sections:
+    places = [(document.get("source"), "path")]
+    places += [(engine, "weights") for engine in engines.values()] if isinstance(engines, dict) else []
+    named: list[tuple[Any, str]] = [(document, "policy")]
+    named += [(stage, "prompt") for stage in stages] if isinstance(stages, list) else []
+    # Names without a suffix are those of shipped policies and prompts.
+    places += [
+        (section, name)
+        for section, name in named
+        if isinstance(section, dict) and str(section.get(name)).endswith((".yaml", ".yml"))
+    ]
+    for section, name in places:
         if isinstance(section, dict) and name in section:
             yield section, name
 
@@ -280,9 +292,15 @@ def _sentence(error: ValidationError) -> str:
     if fault["type"] == "missing":
         return f"the field {field} is missing; add it."
     message = fault["msg"].removeprefix("Value error, ")
-    shown = f"{field} is {fault['input']!r}, but " if isinstance(fault["input"], str | int | float | bool) else ""
+    value = fault["input"]
+    shown = f"{field} is {_shown(value)}, but " if not isinstance(value, Recipe | dict) or not value else ""
     prefix = shown or (f"{field}: " if field else "")
     return f"{prefix}{message[:1].lower()}{message[1:]}."
+
+
+def _shown(value: object) -> str:
+    text = "empty" if value is None else repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _fields_at(location: tuple[int | str, ...]) -> Iterable[str]:
@@ -296,7 +314,7 @@ def _fields_at(location: tuple[int | str, ...]) -> Iterable[str]:
     }
     if not location:
         return Recipe.model_fields
-    if "server" in location:
+    if location[0] == "engines" and location[2:] == ("server",):
         return Server.model_fields
     return sections.get(str(location[0]), Recipe).model_fields
 
@@ -309,7 +327,7 @@ def api_key(engine: Engine) -> str | None:
     """
     if engine.api_key_env is None:
         return None
-    key = os.environ.get(engine.api_key_env)
+    key = os.environ.get(engine.api_key_env, "").strip()
     if not key:
         raise DatagenError(
             f"The environment variable {engine.api_key_env} (api_key_env) is not set; export the API key in it."

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 _FOLDER = Path(__file__).parent
 _JINJA = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
 
-VARIABLES = frozenset({"turn", "focus", "caption", "turns"})
+_EXAMPLE: dict[str, object] = {"turn": 1, "caption": "説明", "turns": [{"question": "質問", "answer": "答え"}] * 20}
+VARIABLES = frozenset({*_EXAMPLE, "focus"})
 """What a template may use: `turn` (1-based repetition), `focus`, `caption` (of an earlier stage), and `turns`
 (the dialogue so far, a list of objects with `question` and `answer`)."""
 
@@ -84,6 +85,11 @@ class Prompt(BaseModel):
             raise ValueError(f"user uses {', '.join(unknown)}; a template may use {', '.join(sorted(VARIABLES))}")
         if "focus" in used and not self.focuses:
             raise ValueError("user uses focus, but focuses is empty; list at least one")
+        for turn in (1, 2):  # so that a template which fails is found before anything starts
+            try:
+                self.render(**{**_EXAMPLE, "turn": turn, "focus": next(iter(self.focuses), "")})
+            except PromptError as error:
+                raise ValueError(str(error)) from error
         return self
 
     @cached_property
@@ -100,8 +106,8 @@ class Prompt(BaseModel):
         """
         try:
             return _JINJA.from_string(self.user).render(variables).strip()
-        except TemplateError as error:
-            raise PromptError(f"Prompt '{self.name}' could not be rendered: {error}.") from error
+        except Exception as error:  # a template may do arithmetic, include files, …
+            raise PromptError(f"Prompt '{self.name}' could not be rendered: {type(error).__name__}: {error}") from error
 
 
 def prompt_names() -> list[str]:
@@ -117,19 +123,38 @@ def load_prompt(name: str) -> Prompt:
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else _FOLDER / f"{name}.yaml"
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise PromptError(f"{path} is not UTF-8 text: {error}. Save it as UTF-8.") from error
+    except (OSError, ValueError) as error:
         close = get_close_matches(name, prompt_names(), n=1)
         hint = f"did you mean '{close[0]}'? " if close else ""
         raise PromptError(
             f"There is no prompt '{name}': {hint}Shipped prompts are {', '.join(prompt_names())}; "
             "a prompt of your own is named by the path of its .yaml file."
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PromptError(f"{path} is not valid YAML: {error}") from error
     try:
-        return Prompt.model_validate(document)
+        return Prompt.model_validate(yaml.safe_load(text))
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the file"
-        raise PromptError(f"{path}: {field}: {first['msg']}.") from error
+        raise PromptError(f"{path}: {_sentence(error)}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
+        raise PromptError(f"{path} is not valid YAML: {error}") from error
+
+
+def _sentence(error: ValidationError) -> str:
+    """Return the first fault as one sentence with the field, the value, and what is allowed."""
+    fault = error.errors()[0]
+    *parents, name = map(str, fault["loc"] or ("the file",))
+    field = ".".join([*parents, name])
+    if fault["type"] == "extra_forbidden":
+        sections: dict[str, type[BaseModel]] = {"answer": Answer, "sampling": Sampling}
+        section = sections.get(parents[0], Prompt) if parents else Prompt
+        known = sorted(about.alias or field for field, about in section.model_fields.items())
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean '{close[0]}'? " if close else ""
+        return f"there is no field '{field}': {hint}Known are {', '.join(known)}."
+    if fault["type"] == "missing":
+        return f"the field {field} is missing; add it."
+    shown = f" is {fault['input']!r}, but" if isinstance(fault["input"], str | int | float | bool | None) else ":"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{field}{shown} {message[:1].lower()}{message[1:]}."

@@ -1,23 +1,25 @@
 """The chat client: requests over HTTP to one or several replicas of a model.
 
 What can pass is tried again with jitter and a cap (refused and broken connections, time limits, 408, 409, 425, 429,
-5xx); what cannot is not. A status from 400 up is never a result. All turns of one image go to one replica, so that
-its prefix and encoder caches hit; when the replica dies its conversations move to another one.
+5xx), and a response that is no chat completion is asked for once more; all else is not. A status from 400 up is never
+a result. All turns of one image go to one replica, so that its prefix and encoder caches hit; when the replica dies
+its conversations move to another one.
 """
 
 import asyncio
+import math
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Self
 
 import aiohttp
 import orjson
 import stamina
 
+from datagen.engine.retrying import retry_after_seconds
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from prompts import Sampling
@@ -28,6 +30,8 @@ ChatMessage = Mapping[str, Any]
 _PASSING_STATUSES = frozenset({408, 409, 425, 429})
 _HTTP_TRIES = 6
 _TIMEOUT_TRIES = 3
+_BAD_RESPONSE_TRIES = 2
+_MOST_TOKENS = 2**31 - 1
 _DOWN_SECONDS = 5.0
 
 
@@ -84,7 +88,8 @@ class ChatClient:
         endpoints: base URLs, `http://host:port/v1`.
         key: the API key, sent as a bearer token and shown nowhere.
         timeout: seconds for one answer.
-        patience: seconds without an answer from any replica after which `EndpointsGoneError` is raised.
+        patience: seconds without an answer from any replica after which `EndpointsGoneError` is raised. A request whose
+            connections alone break has twice as long.
         retries: how many errors have been met so far.
     """
 
@@ -158,13 +163,18 @@ class ChatClient:
         payload = orjson.dumps(body)
         try:
             async for attempt in stamina.retry_context(
-                on=self._retry_hook(conversation), attempts=None, timeout=None, wait_initial=0.2, wait_max=8.0
+                on=_Retrying(self, conversation).decide, attempts=None, timeout=None, wait_initial=0.2, wait_max=8.0
             ):
                 with attempt:
                     return await self._post(conversation.replica, payload)
         except _ServerRefusedError as error:
-            raise Failure("http_error", self._redacted(str(error))) from error
+            raise Failure("http_error", str(error)) from error
         except aiohttp.ClientError as error:
+            if self.silence < self.patience:
+                raise Failure(
+                    "http_error",
+                    "the connection broke again and again, while other requests were answered",
+                ) from error
             raise EndpointsGoneError(
                 f"No endpoint of the model {self.model} has answered for {self.patience:g} s "
                 f"({', '.join(self.endpoints)}; last: {self._redacted(str(error)) or type(error).__name__}). "
@@ -174,53 +184,26 @@ class ChatClient:
             raise Failure("timeout", f"no answer within {self.timeout:g} s, {_TIMEOUT_TRIES} times") from error
         raise AssertionError("the retry loop neither returned nor raised")
 
+    @property
+    def silence(self) -> float:
+        """The seconds since a replica last answered anything."""
+        return time.monotonic() - self._last_sign_of_life
+
     async def _post(self, replica: Replica, payload: bytes) -> Completion:
         async with self._session.post(f"{replica.url}/chat/completions", data=payload) as response:
             content = await response.read()
             self._last_sign_of_life = time.monotonic()
             if response.status >= 400:
-                excerpt = " ".join(content[:300].decode("utf-8", "replace").split())
-                raise _ServerRefusedError(response.status, excerpt, _retry_after(response.headers.get("Retry-After")))
-        try:
-            document = orjson.loads(content)
-            choice = document["choices"][0]
-            usage = document.get("usage") or {}
-            return Completion(
-                text=choice["message"]["content"] or "",
-                finish_reason=choice.get("finish_reason") or "",
-                prompt_tokens=int(usage.get("prompt_tokens") or 0),
-                completion_tokens=int(usage.get("completion_tokens") or 0),
-            )
-        except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, AttributeError) as error:
-            raise Failure("bad_response", f"the response is not a chat completion ({type(error).__name__})") from error
-
-    def _retry_hook(self, conversation: Conversation) -> Callable[[Exception], bool | float]:
-        """Return what decides, for one request, whether an error is worth another try, and after how many seconds."""
-        tries = {"http": 0, "timeout": 0}
-
-        def decide(error: Exception) -> bool | float:
-            self.retries += 1
-            if isinstance(error, _ServerRefusedError):
-                tries["http"] += 1
-                if not error.passing or tries["http"] >= _HTTP_TRIES:
-                    return False
-                return True if error.retry_after is None else error.retry_after + random.uniform(0, 0.5)
-            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
-                tries["timeout"] += 1
-                self._move(conversation)
-                return tries["timeout"] < _TIMEOUT_TRIES
-            if isinstance(error, aiohttp.ClientError):
-                self._move(conversation)
-                return time.monotonic() - self._last_sign_of_life < self.patience
-            return False
-
-        return decide
+                excerpt = self._redacted(" ".join(content.decode("utf-8", "replace").split()))[:300]
+                retry_after = retry_after_seconds(response.headers.get("Retry-After"))
+                raise _ServerRefusedError(response.status, excerpt, retry_after)
+        return _read_completion(content)
 
     def _least_busy(self) -> Replica:
         now = time.monotonic()
         return min(self._replicas, key=lambda replica: (max(replica.down_until - now, 0.0), replica.conversations))
 
-    def _move(self, conversation: Conversation) -> None:
+    def move(self, conversation: Conversation) -> None:
         """Avoid a replica that broke a connection for a while, and continue its conversation elsewhere."""
         conversation.replica.down_until = time.monotonic() + _DOWN_SECONDS
         conversation.replica.conversations -= 1
@@ -231,18 +214,56 @@ class ChatClient:
         return text.replace(self.key, "***") if self.key else text
 
 
-def _retry_after(header: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3), at most 60."""
-    if not header:
-        return None
+class _Retrying:
+    """What decides, for one request, whether an error is worth another try, and after how many seconds."""
+
+    def __init__(self, client: ChatClient, conversation: Conversation) -> None:
+        self._client = client
+        self._conversation = conversation
+        self._refused = 0
+        self._timeouts = 0
+        self._bad_responses = 0
+        self._broken_since = math.inf
+
+    def decide(self, error: Exception) -> bool | float:
+        self._client.retries += 1
+        if isinstance(error, _ServerRefusedError):
+            self._refused += 1
+            if not error.passing or self._refused >= _HTTP_TRIES:
+                return False
+            return True if error.retry_after is None else error.retry_after + random.uniform(0, 0.5)
+        if isinstance(error, Failure):
+            self._bad_responses += 1
+            return self._bad_responses < _BAD_RESPONSE_TRIES
+        if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+            self._timeouts += 1
+            self._client.move(self._conversation)
+            return self._timeouts < _TIMEOUT_TRIES
+        if isinstance(error, aiohttp.ClientError):
+            now = time.monotonic()
+            self._broken_since = min(self._broken_since, now)
+            self._client.move(self._conversation)
+            broken = now - self._broken_since
+            return min(broken, self._client.silence) < self._client.patience and broken < 2 * self._client.patience
+        return False
+
+
+def _read_completion(content: bytes) -> Completion:
     try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(header).timestamp() - time.time()
-        except ValueError:
-            return None
-    return min(max(seconds, 0.0), 60.0)
+        document = orjson.loads(content)
+        choice = document["choices"][0]
+        text, finish_reason = choice["message"]["content"] or "", choice.get("finish_reason") or ""
+        usage = document.get("usage") or {}
+        prompt_tokens, completion_tokens = (
+            int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")
+        )
+    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise Failure("bad_response", f"the response is not a chat completion ({type(error).__name__})") from error
+    if not isinstance(text, str) or not isinstance(finish_reason, str):
+        raise Failure("bad_response", "the response is not a chat completion (its answer is no text)")
+    if not 0 <= prompt_tokens <= _MOST_TOKENS or not 0 <= completion_tokens <= _MOST_TOKENS:
+        raise Failure("bad_response", "the response is not a chat completion (its token counts are impossible)")
+    return Completion(text, finish_reason, prompt_tokens, completion_tokens)
 
 
 async def served_models(endpoint: str, key: str | None = None, seconds: float = 10.0) -> list[str]:

@@ -3,15 +3,17 @@
 import asyncio
 import ipaddress
 import socket
+from collections import defaultdict
 from collections.abc import Collection
-from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import stamina
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
+from yarl import URL
 
 from datagen import __version__
+from datagen.engine.retrying import retry_after_seconds
 from datagen.failures import Failure
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -20,7 +22,18 @@ _PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class _PassingError(Exception):
-    """A fault that may pass."""
+    """A fault that may pass, perhaps after the seconds that the server asks for."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+def _retry(error: Exception) -> bool | float:
+    """Say whether an error is worth another try, and after how many seconds."""
+    if not isinstance(error, _PassingError):
+        return False
+    return True if error.retry_after is None else error.retry_after
 
 
 class _PublicResolver(AbstractResolver):
@@ -53,6 +66,16 @@ def _refuse_private(host: str, address: str) -> None:
         )
 
 
+def _ends_in_number(host: str) -> bool:
+    """Whether a resolver may read a host as an IPv4 address in decimal, octal or hex (the rule of the URL standard).
+
+    >>> [_ends_in_number(host) for host in ("2130706433", "0x7f.1", "127.0.0.01.", "pictures.example")]
+    [True, True, True, False]
+    """
+    last = host.rstrip(".").rpartition(".")[2]
+    return last.isdigit() or last.lower().startswith("0x")
+
+
 class Fetcher:
     """Fetches pictures by URL.
 
@@ -61,7 +84,8 @@ class Fetcher:
         allow_private_hosts: host names that may resolve to loopback, link-local or private addresses.
         seconds: the time for one try, redirects included.
         tries: how often a fault that may pass is met with another try.
-        connections: at once, in all; at most four to one host.
+        connections: at once, in all.
+        connections_to_host: at once, to one host. Waiting for one does not count as time of a try.
     """
 
     def __init__(
@@ -71,12 +95,14 @@ class Fetcher:
         seconds: float = 30.0,
         tries: int = 3,
         connections: int = 64,
+        connections_to_host: int = 4,
     ) -> None:
         self._max_bytes = max_bytes
-        self._allowed_hosts = frozenset(allow_private_hosts)
+        self._allowed_hosts = frozenset(host.lower() for host in allow_private_hosts)
         self._seconds = seconds
         self._tries = tries
-        self._connections = connections
+        self._places = asyncio.Semaphore(connections)
+        self._places_at_host = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(connections_to_host))
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch(self, url: str) -> bytes:
@@ -85,10 +111,12 @@ class Fetcher:
         Raises:
             Failure: `unreadable` (refused, dead, private, too slow) or `too_large`.
         """
+        address = self._checked(url)
         try:
-            async for attempt in stamina.retry_context(on=_PassingError, attempts=self._tries, timeout=None):
+            async for attempt in stamina.retry_context(on=_retry, attempts=self._tries, timeout=None):
                 with attempt:
-                    return await self._try(url)
+                    async with self._places_at_host[address.host or ""], self._places:
+                        return await self._try(address)
         except _PassingError as error:
             raise Failure("unreadable", str(error)) from error
         raise AssertionError("the retry loop neither returned nor raised")
@@ -99,30 +127,30 @@ class Fetcher:
             await self._session.close()
             self._session = None
 
-    async def _try(self, url: str) -> bytes:
+    async def _try(self, address: URL) -> bytes:
         try:
             async with asyncio.timeout(self._seconds):
                 for _ in range(_MOST_REDIRECTS + 1):
-                    body, location = await self._get(url)
+                    body, location = await self._get(address)
                     if location is None:
                         return body
-                    url = urljoin(url, location)
+                    address = self._checked(location, address)
         except TimeoutError as error:
             raise _PassingError(f"no complete answer within {self._seconds:g} s") from error
-        except aiohttp.InvalidURL as error:
-            raise Failure("unreadable", f"not a URL: {url[:200]!r}") from error
+        except (aiohttp.InvalidURL, UnicodeError) as error:
+            raise Failure("unreadable", f"not a URL: {str(address)[:200]!r}") from error
         except aiohttp.ClientError as error:
             raise _PassingError(f"{type(error).__name__}: {error}") from error
         raise Failure("unreadable", f"more than {_MOST_REDIRECTS} redirects")
 
-    async def _get(self, url: str) -> tuple[bytes, str | None]:
+    async def _get(self, address: URL) -> tuple[bytes, str | None]:
         """Return the body, or the place that the server redirects to."""
-        self._check(url)
-        async with self._open_session().get(url, allow_redirects=False) as response:
+        async with self._open_session().get(address, allow_redirects=False) as response:
             if response.status in _REDIRECTS and "Location" in response.headers:
                 return b"", response.headers["Location"]
             if response.status in _PASSING_STATUSES:
-                raise _PassingError(f"HTTP {response.status}")
+                retry_after = retry_after_seconds(response.headers.get("Retry-After"))
+                raise _PassingError(f"HTTP {response.status}", retry_after)
             if response.status != 200:
                 raise Failure("unreadable", f"HTTP {response.status}")
             body = bytearray()
@@ -132,27 +160,28 @@ class Fetcher:
                     raise Failure("too_large", f"the body is over images.max_bytes ({self._max_bytes:,})")
             return bytes(body), None
 
-    def _check(self, url: str) -> None:
-        """Refuse other schemes and literal private addresses; names are checked when they are resolved."""
+    def _checked(self, url: str, base: URL | None = None) -> URL:
+        """Return a URL that may be fetched; literal addresses are checked here, names when they are resolved."""
         try:
-            parts = urlsplit(url)
-            host = parts.hostname
+            address = URL(url) if base is None else base.join(URL(url))
+            host = address.host
         except ValueError as error:
             raise Failure("unreadable", f"not a URL: {url[:200]!r}") from error
-        if parts.scheme not in ("http", "https") or not host:
+        if address.scheme not in ("http", "https") or not host:
             raise Failure("unreadable", f"only http and https URLs are fetched, not {url[:200]!r}")
         if host not in self._allowed_hosts:
             try:
-                ipaddress.ip_address(host)
-            except ValueError:
-                return
-            _refuse_private(host, host)
+                ipaddress.ip_address(host.split("%")[0])
+            except ValueError as error:
+                if _ends_in_number(host):
+                    raise Failure("unreadable", f"{host!r} is neither a name nor a usual IP address") from error
+            else:
+                _refuse_private(host, host)
+        return address
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(
-                resolver=_PublicResolver(self._allowed_hosts), limit=self._connections, limit_per_host=4
-            )
+            connector = aiohttp.TCPConnector(resolver=_PublicResolver(self._allowed_hosts), limit=0)
             agent = {"User-Agent": f"datagen/{__version__} (builds image data sets; honours Retry-After)"}
             self._session = aiohttp.ClientSession(connector=connector, headers=agent, trust_env=False)
         return self._session

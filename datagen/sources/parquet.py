@@ -68,7 +68,7 @@ class ParquetSource:
                     "move it out of the source, or name another column with source.column."
                 )
             name = key_of(os.fsencode(path.relative_to(self._root) if self._root.is_dir() else path.name))
-            kept = [column for column in ("url", "license") if column in file.schema_arrow.names]
+            kept: list[str] = [column for column in ("url", "license") if column in file.schema_arrow.names]
             row = 0
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
