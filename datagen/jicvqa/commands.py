@@ -1,10 +1,16 @@
 """The commands `datagen jicvqa …`; what they do is in the modules beside this one."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from datagen.errors import DatagenError
+
+if TYPE_CHECKING:
+    from datagen.jicvqa.models import Server
 
 app = typer.Typer(
     help="Make, audit, compare and evaluate JIC-VQA: four-choice questions over labelled Japanese pictures.",
@@ -53,14 +59,15 @@ def distractors(
 ) -> None:
     """Rank similar classes and design the option sets."""
     from datagen.jicvqa import runs
+    from datagen.jicvqa.ranking import RankingChoice
 
     runs.make_distractors(
         out,
         classes,
         method.value,
         counts,
-        runs.RankingChoice(ranker.value, orders, picks, seed),
-        runs.Server(tuple(endpoint or ()), model, api_key_env, in_flight),
+        RankingChoice(orders, picks, seed) if ranker is RankerName.llm else None,
+        _server(endpoint, model, api_key_env, in_flight),
     )
 
 
@@ -86,3 +93,40 @@ def build(
 
     fetching = runs.Fetching(download, cache, tuple(allow_private_host or ()), retry_dead, drop_unreached)
     runs.build(images, distractors, out, seed, fetching, overwrite)
+
+
+@app.command()
+def audit(
+    folder: Annotated[Path, typer.Argument(help="A build, or a folder with the published CSVs.")],
+    out: Annotated[Path | None, typer.Option(help="Where the report goes; by default OUT is FOLDER-audit.")] = None,
+    gates: Annotated[Path | None, typer.Option(help="The gates (YAML).")] = None,
+    classes: Annotated[Path | None, typer.Option(help="Class lists, for CSVs of other subsets.")] = None,
+    distractors: Annotated[Path | None, typer.Option(help="Whose ranking blind players use.")] = None,
+    endpoint: Endpoint = None,
+    model: Model = "",
+    api_key_env: KeyEnvironment = "",
+    in_flight: InFlight = 32,
+    questions: Annotated[int, typer.Option(min=1, help="Questions a subset for the text-only model.")] = 200,
+) -> None:
+    """Look for leaks, uneven places, confusable names and duplicates; exits with 1 when a gate fails."""
+    from datagen.jicvqa import runs
+
+    server = _server(endpoint, model, api_key_env, in_flight)
+    if not runs.audit_benchmark(folder, out, gates, classes, distractors, server, questions):
+        raise typer.Exit(1)
+
+
+def _server(endpoints: list[str] | None, model: str, key_environment: str, in_flight: int) -> "Server":
+    """Return where to ask; the API key is read from the environment.
+
+    Raises:
+        DatagenError: the variable is not set.
+    """
+    from datagen.jicvqa.models import Server
+
+    key = os.environ.get(key_environment) if key_environment else None
+    if key_environment and not key:
+        raise DatagenError(
+            f"The environment variable {key_environment} (--api-key-env) is not set; export the API key in it."
+        )
+    return Server(tuple(endpoints or ()), model, key, in_flight)

@@ -1,6 +1,5 @@
 """What the commands do: one function each, from paths and plain values to files and a few lines for the reader."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,44 +14,13 @@ from datagen.jicvqa import distractors as distractors_file
 from datagen.jicvqa.build import make_questions, place_rows, refuse_existing, write_build
 from datagen.jicvqa.classes import ClassLists, load_classes
 from datagen.jicvqa.distractors import Method, load_distractors
-from datagen.jicvqa.files import write_text
+from datagen.jicvqa.files import json_text, write_text
+from datagen.jicvqa.models import Server
 from datagen.jicvqa.pictures import Gathered, LostPicture, Scratch, download, gather, reader_of
+from datagen.jicvqa.ranking import RankingChoice, rank_classes
 from datagen.jicvqa.tables import ImageRow, Table, open_table, read_rows
 
 _CONSOLE = Console(highlight=False, soft_wrap=True)
-
-
-class Server(NamedTuple):
-    """A model and how to reach it; `key_environment` names the variable that holds the API key."""
-
-    endpoints: tuple[str, ...]
-    model: str
-    key_environment: str
-    in_flight: int
-
-    @property
-    def key(self) -> str | None:
-        """The API key.
-
-        Raises:
-            DatagenError: the variable is not set.
-        """
-        if not self.key_environment:
-            return None
-        if not (key := os.environ.get(self.key_environment)):
-            raise DatagenError(
-                f"The environment variable {self.key_environment} (--api-key-env) is not set; export the API key in it."
-            )
-        return key
-
-
-class RankingChoice(NamedTuple):
-    """Who ranks the classes, and for a model: in how many candidate orders, how many neighbours, and the seed."""
-
-    kind: str
-    orders: int
-    picks: int
-    seed: int
 
 
 class Fetching(NamedTuple):
@@ -66,14 +34,14 @@ class Fetching(NamedTuple):
 
 
 def make_distractors(
-    out: Path, classes: Path | None, method: Method, counts: str | None, ranking: RankingChoice, server: Server
+    out: Path, classes: Path | None, method: Method, counts: str | None, ranking: RankingChoice | None, server: Server
 ) -> None:
-    """Rank, design, and write the distractors file."""
+    """Rank (by names where no model is to rank), design, and write the distractors file."""
     lists = load_classes(classes)
     table_counts = _counts(counts, lists) if counts else None
-    if ranking.kind == "llm":
-        from datagen.jicvqa.ranking import rank_classes
-
+    if ranking:
+        if not server.endpoints:
+            raise DatagenError("--ranker llm needs the server of a language model: --endpoint http://host:port/v1.")
         matrices, ranker = rank_classes(lists, ranking, server, out.with_suffix(".answers.jsonl"), _progress)
     else:
         matrices, ranker = distractors_file.lexical_matrices(lists), distractors_file.lexical_ranker()
@@ -81,7 +49,7 @@ def make_distractors(
     write_text(out, made.text())
     for name, part in made.subsets.items():
         _CONSOLE.print(f"{name}: {len(part.subset.classes)} classes, {len(part.option_sets)} option sets")
-    _CONSOLE.print(f"Distractors ({method}, {ranking.kind}) are in {out}.")
+    _CONSOLE.print(f"Distractors ({method}, {ranker.kind}) are in {out}.")
     _CONSOLE.print(f"Next: datagen jicvqa build --images TABLE --distractors {out} --out DIR")
 
 
@@ -116,7 +84,7 @@ def build(images: str, distractors: Path, out: Path, seed: int, fetching: Fetchi
             f"{name}: {part['questions']:,} questions, {part['option_sets']} option sets; without the picture at most "
             f"{part['blind_ceiling']:.4f}; distractors as similar as {share:.0%} of the three nearest"
         )
-        if part["questions_outside_balance"] > 3:
+        if recorded.method == "mutual" and part["questions_outside_balance"] > 3:
             _CONSOLE.print(
                 f"  {part['questions_outside_balance']} questions are outside the balance of their option sets: one "
                 "class has too many images (more than a quarter), or too few others to stand with. Drop some of its "
@@ -126,6 +94,38 @@ def build(images: str, distractors: Path, out: Path, seed: int, fetching: Fetchi
         _CONSOLE.print(f"{len(lost):,} pictures could not be had; {out / 'lost.jsonl'} says why.")
     _CONSOLE.print(f"{len(questions):,} questions are in {out}{'' if gathered else ' (without pictures)'}.")
     _CONSOLE.print(f"Next: datagen jicvqa audit {out}")
+
+
+def audit_benchmark(
+    folder: Path,
+    out: Path | None,
+    gates_file: Path | None,
+    classes: Path | None,
+    distractors: Path | None,
+    server: Server,
+    questions: int,
+) -> bool:
+    """Audit a benchmark, write the page and the JSON, and return whether every gate passed."""
+    from datagen.jicvqa.audit import ExtraPlayers, audit, load_gates
+    from datagen.jicvqa.audit_page import audit_page
+    from datagen.jicvqa.benchmark import load_benchmark
+
+    gates = load_gates(gates_file)
+    benchmark = load_benchmark(folder, classes, distractors)
+    extra: ExtraPlayers = {}
+    if server.endpoints:
+        from datagen.jicvqa.text_player import ask_without_pictures
+
+        extra = ask_without_pictures(benchmark.questions, questions, server, _progress)
+    with _progress("auditing", len(benchmark.subsets)) as advance:
+        found = audit(benchmark, gates, extra=extra, advance=advance)
+    report = out or folder.with_name(f"{folder.name}-audit")
+    write_text(report / "audit.json", json_text(found.document()))
+    write_text(report / "audit.html", audit_page(found, gates))
+    for verdict in found.verdicts:
+        _CONSOLE.print(f"{'pass' if verdict.passed else 'FAIL'}  {verdict.gate}: {verdict.sentence}")
+    _CONSOLE.print(f"The report is {report / 'audit.html'}; the figures are in audit.json beside it.")
+    return found.passed
 
 
 def _pictures(
@@ -166,8 +166,8 @@ def _counts(table: str, lists: ClassLists) -> dict[str, Counter[str]]:
         subsets = [row.subset] if row.subset in counts else lists.subset_of(row.category)
         if len(subsets) != 1:
             raise DatagenError(
-                f"{table}, row {row.number + 1}: the class '{row.category}' must be in exactly one class list, and is in "
-                f"{len(subsets)}."
+                f"{table}, row {row.number + 1}: the class '{row.category}' must be in exactly one class list, and it "
+                f"is in {len(subsets)}."
             )
         counts[subsets[0]][row.category] += 1
     return counts

@@ -1,0 +1,286 @@
+"""The audit of a benchmark: what a player can earn without seeing, what is uneven, and what could be scored wrongly.
+
+Gates turn the figures into a verdict; they are settings of the user's, read from YAML.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from datagen.errors import DatagenError, nearest
+from datagen.jicvqa import blind
+from datagen.jicvqa.attacker import combined_player
+from datagen.jicvqa.benchmark import Benchmark
+from datagen.jicvqa.classes import CHOICES
+from datagen.jicvqa.collisions import NamePair, Twin, name_pairs, substring_collisions, twins
+from datagen.jicvqa.questions import Question
+from datagen.jicvqa.similarity import Matrix, lexical_similarity
+from datagen.jicvqa.statistics import Share, evenness, wilson
+
+CHANCE = 1 / CHOICES
+OVERALL = "overall"
+
+
+class Gates(BaseModel):
+    """What an audit must find to pass; null switches a gate off.
+
+    Attributes:
+        confidence: of all intervals.
+        blind_excess: the lower end of no blind player's interval may be more than this above one quarter, overall and
+            in each subset.
+        ceiling_excess: the best that a player could do who knows every option set's answer frequencies may be at most
+            this above one quarter.
+        position_p: the smallest p value of the χ² test on the places of the answers.
+        conflicting_names: how many questions may have two options that contain or spell one another.
+        twin_bits: pictures of different classes whose hashes differ in at most so many bits count as twins.
+        twins: how many twins there may be.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    blind_excess: float | None = Field(0.02, ge=0)
+    ceiling_excess: float | None = Field(0.02, ge=0)
+    position_p: float | None = Field(0.01, gt=0, lt=1)
+    conflicting_names: int | None = Field(0, ge=0)
+    twin_bits: int = Field(4, ge=0, le=16)
+    twins: int | None = Field(None, ge=0)
+
+
+class Verdict(NamedTuple):
+    """One gate, whether it passed, and the sentence that says so."""
+
+    gate: str
+    passed: bool
+    sentence: str
+
+
+class Scope(NamedTuple):
+    """The figures of one subset, or of all questions.
+
+    Attributes:
+        questions: how many.
+        positions: how often the answer is the first, second, third and fourth option, and the test's p value.
+        players: by name, what each blind player earns.
+        ceiling: what the best player could earn who knows the answer frequencies of every option set.
+        card_counter: what a player earns who was told four fifths of the answers; see `blind.card_counter`.
+        option_sets: different sets of options; `one_answer_sets` of them always have the same answer.
+        never_answer: options that are never the answer; `always_answer` are never a distractor.
+        substring_collisions: questions in which `ref in pred` takes a wrong option for the right one.
+    """
+
+    questions: int
+    positions: tuple[int, ...]
+    position_p: float
+    players: dict[str, Share]
+    ceiling: float
+    card_counter: float
+    option_sets: int
+    one_answer_sets: int
+    never_answer: tuple[str, ...]
+    always_answer: tuple[str, ...]
+    substring_collisions: int
+
+
+class Audit(NamedTuple):
+    """All that an audit found."""
+
+    folder: str
+    scopes: dict[str, Scope]
+    names: list[NamePair]
+    twins: list[Twin]
+    hashed: int
+    verdicts: list[Verdict]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate passed."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+    def document(self) -> dict[str, Any]:
+        """Return the audit as JSON takes it."""
+        scopes = {
+            name: scope._asdict() | {"players": {player: share._asdict() for player, share in scope.players.items()}}
+            for name, scope in self.scopes.items()
+        }
+        return {
+            "folder": self.folder,
+            "passed": self.passed,
+            "gates": [verdict._asdict() for verdict in self.verdicts],
+            "scopes": scopes,
+            "conflicting_names": [pair._asdict() for pair in self.names],
+            "pictures_hashed": self.hashed,
+            "twins": [twin._asdict() for twin in self.twins],
+        }
+
+
+ExtraPlayers = Mapping[str, Mapping[str, tuple[float, int]]]
+"""Players that were run elsewhere: by name and subset, the points earned and the questions asked."""
+
+
+def load_gates(path: Path | None) -> Gates:
+    """Read the gates from YAML, or return the default ones.
+
+    Raises:
+        DatagenError: the file cannot be read, or a field is wrong.
+    """
+    if path is None:
+        return Gates()
+    try:
+        return Gates.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except OSError as error:
+        raise DatagenError(f"The gates {path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DatagenError(f"The gates {path} are not valid YAML: {error}") from error
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = ".".join(map(str, fault["loc"]))
+        if fault["type"] == "extra_forbidden":
+            raise DatagenError(f"{path}: there is no gate '{field}': {nearest(field, Gates.model_fields)}.") from error
+        raise DatagenError(f"{path}: {field or 'the file'}: {fault['msg']}.") from error
+
+
+def audit(
+    benchmark: Benchmark,
+    gates: Gates,
+    similarities: Mapping[str, Mapping[str, Matrix]] | None = None,
+    extra: ExtraPlayers | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Audit:
+    """Audit a benchmark.
+
+    Args:
+        benchmark: the questions.
+        gates: what must be found to pass.
+        similarities: by name and subset, further (n, n) similarities over the class list of the benchmark's
+            distractors file.
+        extra: players that were run elsewhere.
+        advance: told of finished subsets.
+    """
+    scopes: dict[str, Scope] = {}
+    points: dict[str, dict[str, tuple[float, int]]] = {}
+    for subset in benchmark.subsets:
+        own = [question for question in benchmark.questions if question.subset == subset]
+        table = blind.table_of(own)
+        known = _similarities(benchmark, subset, table, similarities or {})
+        earned = {
+            name: (blind.credit(scores, table.answers), len(own)) for name, scores in _players(table, known).items()
+        }
+        points[subset] = earned | {name: by[subset] for name, by in (extra or {}).items() if subset in by}
+        scopes[subset] = _scope(own, table, points[subset], gates.confidence)
+        advance(1)
+    scopes = {OVERALL: _overall(scopes, points, gates.confidence), **scopes}
+    names = name_pairs(benchmark.questions)
+    found = twins(benchmark.questions, gates.twin_bits)
+    hashed = sum(bool(question.phash) for question in benchmark.questions)
+    return Audit(benchmark.folder.name, scopes, names, found, hashed, _verdicts(scopes, names, found, gates))
+
+
+def _players(table: blind.Table, similarities: Mapping[str, Matrix]) -> dict[str, blind.Scores]:
+    return {
+        **blind.fixed_players(table, similarities),
+        **blind.learning_players(table),
+        "all hints combined": combined_player(table, similarities),
+    }
+
+
+def _similarities(
+    benchmark: Benchmark, subset: str, table: blind.Table, further: Mapping[str, Mapping[str, Matrix]]
+) -> dict[str, Matrix]:
+    """Return the similarities at hand, in the order of the table's names."""
+    found = {"lexical": lexical_similarity(table.names)}
+    part = benchmark.distractors.subsets.get(subset) if benchmark.distractors else None
+    if benchmark.distractors is None or part is None or not set(table.names) <= set(part.subset.names):
+        return found
+    place = {name: number for number, name in enumerate(part.subset.names)}
+    own = np.array([place[name] for name in table.names])
+    if benchmark.distractors.ranker.kind != "lexical":
+        found["ranker's"] = part.matrix[np.ix_(own, own)]
+    return found | {name: by[subset][np.ix_(own, own)] for name, by in further.items() if subset in by}
+
+
+def _scope(
+    questions: Sequence[Question], table: blind.Table, points: Mapping[str, tuple[float, int]], confidence: float
+) -> Scope:
+    pairs = np.unique(np.column_stack([table.sets, table.answer_classes]), axis=0)
+    answers_per_set = np.bincount(pairs[:, 0])
+    answers = {question.category for question in questions}
+    wrong = {choice for question in questions for choice in question.choices if choice != question.category}
+    positions = tuple(np.bincount(table.answers, minlength=CHOICES).tolist())
+    return Scope(
+        questions=len(questions),
+        positions=positions,
+        position_p=evenness(positions),
+        players={name: wilson(earned, asked, confidence) for name, (earned, asked) in points.items()},
+        ceiling=blind.ceiling(table) / len(questions),
+        card_counter=blind.card_counter(table),
+        option_sets=len(answers_per_set),
+        one_answer_sets=int((answers_per_set == 1).sum()),
+        never_answer=tuple(sorted(wrong - answers)),
+        always_answer=tuple(sorted(answers - wrong)),
+        substring_collisions=substring_collisions(questions),
+    )
+
+
+def _overall(
+    scopes: Mapping[str, Scope], points: Mapping[str, Mapping[str, tuple[float, int]]], confidence: float
+) -> Scope:
+    """Add the subsets up, question by question."""
+    questions = sum(scope.questions for scope in scopes.values())
+    positions = tuple(sum(column) for column in zip(*(scope.positions for scope in scopes.values()), strict=True))
+    totals: dict[str, tuple[float, int]] = {}
+    for own in points.values():
+        for name, (earned, asked) in own.items():
+            before = totals.get(name, (0.0, 0))
+            totals[name] = before[0] + earned, before[1] + asked
+    return Scope(
+        questions=questions,
+        positions=positions,
+        position_p=evenness(positions),
+        players={name: wilson(earned, asked, confidence) for name, (earned, asked) in totals.items()},
+        ceiling=sum(scope.ceiling * scope.questions for scope in scopes.values()) / questions,
+        card_counter=sum(scope.card_counter * scope.questions for scope in scopes.values()) / questions,
+        option_sets=sum(scope.option_sets for scope in scopes.values()),
+        one_answer_sets=sum(scope.one_answer_sets for scope in scopes.values()),
+        never_answer=tuple(name for scope in scopes.values() for name in scope.never_answer),
+        always_answer=tuple(name for scope in scopes.values() for name in scope.always_answer),
+        substring_collisions=sum(scope.substring_collisions for scope in scopes.values()),
+    )
+
+
+def _verdicts(
+    scopes: Mapping[str, Scope], names: Sequence[NamePair], found: Sequence[Twin], gates: Gates
+) -> list[Verdict]:
+    verdicts = []
+    if gates.blind_excess is not None:
+        scope, player, share = max(
+            ((scope, player, share) for scope, own in scopes.items() for player, share in own.players.items()),
+            key=lambda item: item[2].low,
+        )
+        sentence = (
+            f"the best blind player ({player}, {scope}) earns {share.value:.1%} "
+            f"({share.low:.1%} to {share.high:.1%}); chance is {CHANCE:.0%}"
+        )
+        verdicts.append(Verdict("blind_excess", share.low <= CHANCE + gates.blind_excess, sentence))
+    if gates.ceiling_excess is not None:
+        scope = max(scopes, key=lambda name: scopes[name].ceiling)
+        ceiling = scopes[scope].ceiling
+        sentence = f"knowing every option set's answers by heart would earn {ceiling:.2%} at most ({scope})"
+        verdicts.append(Verdict("ceiling_excess", ceiling <= CHANCE + gates.ceiling_excess, sentence))
+    if gates.position_p is not None:
+        scope = min(scopes, key=lambda name: scopes[name].position_p)
+        sentence = f"the places of the answers have p = {scopes[scope].position_p:.3g} ({scope})"
+        verdicts.append(Verdict("position_p", scopes[scope].position_p >= gates.position_p, sentence))
+    if gates.conflicting_names is not None:
+        count = sum(pair.questions for pair in names)
+        shown = ", ".join(f"{pair.first}/{pair.second}" for pair in names[:5])
+        sentence = f"{count:,} option pairs contain or spell one another{f' ({shown})' if shown else ''}"
+        verdicts.append(Verdict("conflicting_names", count <= gates.conflicting_names, sentence))
+    if gates.twins is not None:
+        sentence = f"{len(found):,} pairs of pictures of different classes look alike"
+        verdicts.append(Verdict("twins", len(found) <= gates.twins, sentence))
+    return verdicts

@@ -1,0 +1,138 @@
+"""Reading a benchmark back: a build of ours, or the published CSVs, whose choices stand in the question text."""
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datagen.errors import DatagenError
+from datagen.jicvqa.classes import ClassLists, load_classes
+from datagen.jicvqa.distractors import Distractors, load_distractors
+from datagen.jicvqa.questions import Question, UnreadableQuestionError, read_question
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark as it stands in a folder.
+
+    Attributes:
+        folder: where it is.
+        questions: all questions, in the order of the files.
+        distractors: the distractors file beside them, if there is one.
+        pictures: returns the bytes of a question's picture by id; None where the benchmark has no pictures.
+    """
+
+    folder: Path
+    questions: list[Question]
+    distractors: Distractors | None
+    pictures: Callable[[str], bytes] | None
+
+    @property
+    def subsets(self) -> list[str]:
+        """The subsets, in the order in which they come first."""
+        return list(dict.fromkeys(question.subset for question in self.questions))
+
+
+def load_benchmark(folder: Path, classes: Path | None = None, distractors: Path | None = None) -> Benchmark:
+    """Read a benchmark.
+
+    Args:
+        folder: holds `jic_vqa.parquet`, or CSVs with `id, question, category, url`.
+        classes: class lists, which say by the question's word to which subset a CSV's question belongs; by default
+            those of the distractors file, then those of JIC-VQA.
+        distractors: a distractors file; by default the one in the folder, if there is one.
+
+    Raises:
+        DatagenError: there is nothing to read, or a question is not valid.
+    """
+    beside = folder / "distractors.json"
+    recorded = load_distractors(distractors or beside) if distractors or beside.exists() else None
+    table = folder / "jic_vqa.parquet"
+    if table.exists():
+        questions, pictures = _explicit(table)
+    else:
+        lists = load_classes(classes) if classes or recorded is None else recorded.lists
+        questions, pictures = _published(folder, lists), None
+    if not questions:
+        raise DatagenError(f"{folder} holds no question.")
+    seen: set[str] = set()
+    for question in questions:
+        if question.id in seen:
+            raise DatagenError(
+                f"{folder}: the id '{question.id}' stands in two questions; every question needs its own."
+            )
+        seen.add(question.id)
+        if question.category not in question.choices:
+            raise DatagenError(
+                f"{folder}: the answer '{question.category}' of the question {question.id} is not among its choices "
+                f"({', '.join(question.choices)})."
+            )
+    return Benchmark(folder, questions, recorded, pictures)
+
+
+def _explicit(table: Path) -> tuple[list[Question], Callable[[str], bytes] | None]:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(table, memory_map=True)
+    names = file.schema_arrow.names
+    wanted = ["id", "subset", "question", "choices", "category", "url", "license", "license_url", "phash"]
+    if missing := [name for name in wanted[:5] if name not in names]:
+        raise DatagenError(f"{table} has no column {', '.join(missing)}; it was not made by `datagen jicvqa build`.")
+    questions = []
+    for record in file.read(columns=[name for name in wanted if name in names]).to_pylist():
+        word = _read(table, record["id"], record["question"])[0]
+        texts = {name: record.get(name) or "" for name in wanted[4:]}
+        questions.append(Question(str(record["id"]), record["subset"], word, tuple(record["choices"]), **texts))
+    if "image" not in names:
+        return questions, None
+    place = {question.id: number for number, question in enumerate(questions)}
+    from datagen.jicvqa.tables import open_table
+
+    opened = open_table(str(table))
+
+    def picture(identity: str) -> bytes:
+        data = opened.picture(place[identity])
+        if data is None:
+            raise DatagenError(f"{table} has no picture for the question {identity}.")
+        return data
+
+    return questions, picture
+
+
+def _published(folder: Path, lists: ClassLists) -> list[Question]:
+    paths = sorted(folder.glob("*.csv"))
+    if not paths:
+        raise DatagenError(
+            f"{folder} holds neither jic_vqa.parquet nor CSVs of questions; name the folder of a build, or of the "
+            "published files."
+        )
+    by_word = {subset.word: name for name, subset in lists.subsets.items()}
+    questions = []
+    for path in paths:
+        for record in _records(path):
+            word, choices = _read(path, record["id"], record["question"])
+            subset = path.stem if path.stem in lists.subsets else by_word.get(word, path.stem)
+            questions.append(Question(record["id"], subset, word, choices, record["category"], record["url"]))
+    return questions
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in ("id", "question", "category", "url") if name not in (reader.fieldnames or ())]
+            if missing:
+                raise DatagenError(
+                    f"{path} has no column {', '.join(missing)}; the published form is id, question, category, url."
+                )
+            return list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatagenError(f"{path} is not a CSV in UTF-8: {error}.") from error
+
+
+def _read(path: Path, identity: object, text: str) -> tuple[str, tuple[str, ...]]:
+    try:
+        return read_question(text or "")
+    except UnreadableQuestionError as error:
+        raise DatagenError(f"{path}: the question {identity}: {error}.") from error
