@@ -1,7 +1,7 @@
 """Chinese in Japanese answers."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from filters.base import Span, TurnRule
 from filters.sample import Turn
@@ -19,7 +19,7 @@ def _simplified_only() -> str:
     return "".join(found)
 
 
-_CHINESE = _simplified_only() + "你您她吧呢啊哪啦"
+_SIMPLIFIED = re.compile(f"[{_simplified_only()}你您她吧呢啊哪啦]+")
 _FUNCTION_WORDS = frozenset("的是了在我他它也很着嗎麼這那不和有")
 _CLAUSE = re.compile(r"[一-鿿]{6,}(?:[,，、。][一-鿿]+)*")
 _KANA = re.compile("[ぁ-ゖァ-ヺｦ-ﾝ]")
@@ -41,15 +41,17 @@ class ChineseLeak(TurnRule):
     ([], [])
     """
 
-    screen = re.compile(f"[{_CHINESE}]|[一-鿿]{{6}}")
-    _simplified = re.compile(f"[{_CHINESE}]+")
-
     def __init__(self, characters: Count = 1) -> None:
         self.characters = characters
 
-    def spans(self, turn: Turn) -> Iterator[Span]:
-        """Yields the runs of simplified characters, or the answer that is Chinese without any."""
-        runs = list(self._simplified.finditer(turn.own_words))
+    def spans(self, turn: Turn) -> Iterable[Span]:
+        """Returns the runs of simplified characters, or the clauses that are Chinese without any."""
+        if _KANA.search(turn.content) and not _SIMPLIFIED.search(turn.content):
+            return ()
+        return self._chinese(turn)
+
+    def _chinese(self, turn: Turn) -> Iterator[Span]:
+        runs = list(_SIMPLIFIED.finditer(turn.own_words))
         if sum(len(run.group()) for run in runs) >= max(1, self.characters):
             for run in runs:
                 yield Span(*turn.key.original(*run.span()), f"simplified characters {run.group()}")

@@ -42,8 +42,9 @@ class NotJapanese(TurnRule):
     def spans(self, turn: Turn) -> tuple[Span, ...]:
         """Returns the whole answer if it is not Japanese."""
         content = turn.content
-        # Eight kana among the first fifty characters settle it for nearly every Japanese answer.
-        if len(content) < self.length or len(_KANA.findall(content, 0, 50)) >= 8 + 50 * self.share:
+        length = len(content)
+        # Kana and kanji take three bytes in UTF-8 and Latin letters one: enough bytes and kana settle most answers.
+        if length < self.length or (len(content.encode(errors="ignore")) > 2.2 * length and _KANA.search(content)):
             return ()
         letters = len(_LETTER.findall(content))
         japanese = len(_JAPANESE.findall(content))

@@ -1,72 +1,87 @@
 """Answers that got caught in a loop."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from filters.base import Span, TurnRule
 from filters.sample import Turn
 from filters.settings import Count
 
 _PROBE = 6
-_STRIDE = 12
 _SENTENCE = re.compile(r"[^。！？!?\n]+[。！？!?\n]*")
 
 
 class Repetition(TurnRule):
     """Finds the same words again and again in a row, and the same sentence said several times.
 
-    Short probes out of the text tell for nearly every answer that there is no loop; only where a probe recurs is the
-    text searched for one.
+    A loop of period p is a stretch in which every character equals the one p later. Probes of a few characters, set
+    closely enough that no loop of the wanted length lies between them, are looked up in the text behind them; where one
+    recurs, its distance is the period, and the stretch is measured.
 
     Args:
         times: How often in a row the same words have to stand.
         characters: How long the loop has to be as a whole.
         sentences: How often the same sentence has to be said.
 
-    >>> Repetition().texts("赤い車です。とてもとてもとてもとてもとてもとても大きいです。")
-    ['とてもとてもとてもとてもとてもとても']
-    >>> Repetition().texts("山が見えます。空が青いです。山が見えます。空が青いです。山が見えます。")
-    ['山が見えます。空が青いです。山が見えます。空が青いです。山が見えます。']
+    >>> Repetition().texts("赤い車です。とてもとてもとてもとてもとてもとてもとてもとても大きいです。")
+    ['とてもとてもとてもとてもとてもとてもとてもとても']
+    >>> Repetition().texts("山が見えます。空が青い。山が見えます。花が咲く。山が見えます。")
+    ['山が見えます。空が青い。山が見えます。花が咲く。山が見えます。']
     >>> Repetition().texts("次々と人々が行き交い、車がどんどん通り過ぎていきます。ははは、と笑っています。")
     []
     """
 
-    def __init__(self, times: Count = 3, characters: Count = 16, sentences: Count = 3) -> None:
+    def __init__(self, times: Count = 3, characters: Count = 24, sentences: Count = 3) -> None:
         self.times = max(2, times)
-        self.characters = characters
+        self.characters = max(_PROBE * 2, characters)
         self.sentences = max(2, sentences)
-        self._loop = re.compile(rf"(.{{1,60}}?)\1{{{self.times - 1},}}", re.DOTALL)
+        self._stride = max(1, self.characters - self.characters // self.times - _PROBE)
 
-    def spans(self, turn: Turn) -> Iterator[Span]:
-        """Yields the loops."""
+    def spans(self, turn: Turn) -> Sequence[Span]:
+        """Returns the loops, or else the sentence that comes too often."""
         content = turn.content
-        if not self._may_repeat(content):
-            return
-        found = False
-        for loop in self._loop.finditer(content):
-            unit = loop.group(1)
-            if len(loop.group()) >= self.characters and not unit.isspace() and any(map(str.isalnum, unit)):
-                found = True
-                yield Span(loop.start(), loop.end(), f"{unit[:20]!r} {len(loop.group()) // len(unit)} times in a row")
-        if not found:
-            yield from self._repeated_sentences(content)
-
-    def _may_repeat(self, content: str) -> bool:
-        if len(content) < self.characters:
-            return False
-        for start in range(0, len(content) - _PROBE, _STRIDE):
-            if content.count(content[start : start + _PROBE]) >= 3:
-                return True
+        length = len(content)
+        if length < self.characters:
+            return ()
+        find = content.find
+        for start in range(0, length - _PROBE, self._stride):
+            again = find(content[start : start + _PROBE], start + 1)
+            if again > 0 and content.startswith(content[start:again], again):
+                loops = self._loops(content)
+                if loops:
+                    return loops
+                break
         sentences = content.split("。")
-        return len(sentences) > self.sentences and len(set(sentences)) < len(sentences) - 1
+        if len(sentences) - len(set(sentences)) < self.sentences - 1:
+            return ()
+        return self._repeated_sentence(content)
 
-    def _repeated_sentences(self, content: str) -> Iterator[Span]:
+    def _loops(self, content: str) -> list[Span]:
+        found: list[Span] = []
+        reached = 0
+        for start in range(0, len(content) - _PROBE, self._stride):
+            again = content.find(content[start : start + _PROBE], start + 1)
+            if start < reached or again < 0:
+                continue
+            period = again - start
+            first, last = start, again
+            while first > reached and content[first - 1] == content[first - 1 + period]:
+                first -= 1
+            while last < len(content) and content[last] == content[last - period]:
+                last += 1
+            unit = content[first : first + period]
+            if last - first >= max(self.characters, self.times * period) and any(map(str.isalnum, unit)):
+                found.append(Span(first, last, f"{unit[:20]!r} {(last - first) // period} times in a row"))
+                reached = last
+        return found
+
+    def _repeated_sentence(self, content: str) -> list[Span]:
         places: dict[str, list[tuple[int, int]]] = {}
         for match in _SENTENCE.finditer(content):
             sentence = match.group().strip()
-            if len(sentence) > 5:
+            if len(sentence) > _PROBE:
                 places.setdefault(sentence, []).append(match.span())
         for sentence, spans in places.items():
             if len(spans) >= self.sentences:
-                yield Span(spans[0][0], spans[-1][1], f"{sentence[:20]!r} said {len(spans)} times")
-                return
+                return [Span(spans[0][0], spans[-1][1], f"{sentence[:20]!r} said {len(spans)} times")]
+        return []

@@ -1,0 +1,61 @@
+"""Rules of users: by dotted name, by entry point, with settings that are checked like those of shipped rules."""
+
+import sys
+import textwrap
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from filters import PolicyError, load_policy, registry
+
+SAMPLE = {"messages": [{"role": "assistant", "content": "ワンワンと鳴く犬です。"}]}
+
+
+@pytest.fixture
+def my_rules(tmp_path, monkeypatch):
+    (tmp_path / "my_rules.py").write_text(
+        textwrap.dedent(
+            '''
+            import re
+            from filters import Span, TurnRule
+
+            class Barking(TurnRule):
+                """Finds barking."""
+
+                screen = re.compile("ワン")
+
+                def __init__(self, word: str = "ワンワン") -> None:
+                    self.word = word
+
+                def spans(self, turn):
+                    start = turn.content.find(self.word)
+                    if start >= 0:
+                        yield Span(start, start + len(self.word), "barks")
+            '''
+        ),
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("my_rules", None)
+
+
+@pytest.mark.parametrize("reference", ["my_rules:Barking", "my_rules.Barking"])
+def test_a_rule_of_a_user_loads_by_dotted_name(my_rules, reference):
+    policy = load_policy({"rules": [{"rule": reference, "settings": {"word": "ワンワン"}}]})
+    (verdict,) = policy.judge([SAMPLE])
+    assert verdict.dropped_by == ("barking",)
+    assert verdict.findings[0].text == "ワンワン"
+    assert policy.statistics["barking"].hits == 1
+
+
+def test_settings_of_a_users_rule_are_checked(my_rules):
+    with pytest.raises(PolicyError, match='did you mean "word"'):
+        load_policy({"rules": [{"rule": "my_rules:Barking", "settings": {"words": "x"}}]})
+
+
+def test_a_rule_of_a_user_loads_by_entry_point(my_rules, monkeypatch):
+    point = EntryPoint("barking", "my_rules:Barking", registry.ENTRY_POINTS)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == registry.ENTRY_POINTS else [])
+    (verdict,) = load_policy({"rules": ["barking"]}).judge([SAMPLE])
+    assert verdict.dropped_by == ("barking",)
