@@ -140,7 +140,7 @@ def main() -> None:
         command = [sys.executable, "-m", "benchmarks.fake_server", "--port", str(port)]
         server = subprocess.Popen([*command, "--latency", str(options.latency)])
         try:
-            _wait(f"{endpoint}/models")
+            wait_for(f"{endpoint}/models")
             alone = asyncio.run(client_alone(endpoint, data, options.images))
             run = whole_run(folder, endpoint, Path(scratch) / "out")
         finally:
@@ -163,7 +163,8 @@ def main() -> None:
         console.print(table)
 
 
-def _wait(url: str) -> None:
+def wait_for(url: str) -> None:
+    """Wait until a server answers."""
     for _ in range(100):
         try:
             urllib.request.urlopen(url, timeout=1).close()

@@ -14,9 +14,9 @@ from typing import Any
 import duckdb
 import orjson
 import pyarrow.parquet as pq
-import ray
 
 from datagen.errors import AccountingError, DatagenError
+from datagen.fleet import run_remotely, side_by_side
 from datagen.recipe import Output
 from datagen.records import STATES
 from datagen.run_directory import PROVENANCE, write_json, write_text
@@ -47,10 +47,7 @@ def cut(
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     table = scratch / "rows.parquet"
-    try:
-        shards, counts, failures = _plan(parts, table, output.shard_bytes, verdicts)
-    except duckdb.Error as error:
-        raise DatagenError(f"The parts in {parts} cannot be read: {str(error).splitlines()[0]}") from error
+    shards, counts, failures = run_remotely(_plan, parts, table, output.shard_bytes, verdicts)
     if sum(counts.values()) != inputs:
         raise AccountingError(
             f"{inputs:,} images went in, but {sum(counts.values()):,} rows came out ({_shown(counts)}). "
@@ -58,10 +55,8 @@ def cut(
         )
     for folder in FOLDERS.values():
         (scratch / folder).mkdir()
-    task = ray.remote(num_cpus=1)(write_shard)
-    written: list[dict[str, Any]] = ray.get(
-        [task.remote(table, shard, parts, scratch / FOLDERS[shard.state], output.row_group_rows) for shard in shards]
-    )
+    calls = ((table, shard, parts, scratch / FOLDERS[shard.state], output.row_group_rows) for shard in shards)
+    written = list(side_by_side(write_shard, calls))
     _recount(scratch, shards, counts)
     manifest = {
         **PROVENANCE,
@@ -111,7 +106,27 @@ def read_manifest(out: Path) -> dict[str, Any]:
 def _plan(
     parts: Path, table: Path, shard_bytes: int, verdicts: Path | None
 ) -> tuple[list[Shard], Counter[str], Counter[str]]:
-    """Sort the rows into `table` and divide them into shards of about `shard_bytes`."""
+    """Sort the rows into `table`, and return the shards of about `shard_bytes`, the states and the failures."""
+    try:
+        planned, repeated, failures = _sorted(parts, table, shard_bytes, verdicts)
+    except duckdb.Error as error:
+        raise DatagenError(f"The parts in {parts} cannot be read: {str(error).splitlines()[0]}") from error
+    if repeated:
+        raise AccountingError(f"{repeated} ids stand in the parts twice; no shards were written.")
+    totals = Counter(state for state, *_ in planned)
+    numbers: Counter[str] = Counter()
+    shards: list[Shard] = []
+    counts: Counter[str] = Counter()
+    for state, _, first, count in planned:
+        shards.append(Shard(state, shard_name(FOLDERS[state], numbers[state], totals[state]), first, count))
+        numbers[state] += 1
+        counts[state] += count
+    return shards, counts, Counter(dict(failures))
+
+
+def _sorted(
+    parts: Path, table: Path, shard_bytes: int, verdicts: Path | None
+) -> tuple[list[tuple[str, int, int, int]], int, list[tuple[str, int]]]:
     with duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": str(table.parent / "spill")}) as connection:
         connection.read_parquet(f"{parts}/part-*.parquet", filename=True).create_view("parts")
         connection.sql(_ROWS).create_view("rows")
@@ -125,17 +140,7 @@ def _plan(
         failures = connection.sql(
             "SELECT error['class'], count(*) FROM sorted WHERE state = 'failed' GROUP BY 1"
         ).fetchall()
-    if repeated:
-        raise AccountingError(f"{repeated} ids stand in the parts twice; no shards were written.")
-    totals = Counter(state for state, *_ in planned)
-    numbers: Counter[str] = Counter()
-    shards: list[Shard] = []
-    counts: Counter[str] = Counter()
-    for state, _, first, count in planned:
-        shards.append(Shard(state, shard_name(FOLDERS[state], numbers[state], totals[state]), first, count))
-        numbers[state] += 1
-        counts[state] += count
-    return shards, counts, Counter(dict(failures))
+    return planned, repeated, failures
 
 
 def _recount(scratch: Path, shards: list[Shard], counts: Counter[str]) -> None:
