@@ -131,9 +131,8 @@ def main() -> None:
             console.print(
                 f"round {number + 1}: datagen {ours:,.0f} tokens/s, bare client {bare:,.0f}, ratio {ours / bare:.2f}"
             )
-    console.print(
-        f"{options.images} images, 4 calls each, {WORKERS * IN_FLIGHT} in flight: median ratio {statistics.median(ratios):.2f}"
-    )
+    ratio = statistics.median(ratios)
+    console.print(f"{options.images} images, 4 calls each, {WORKERS * IN_FLIGHT} in flight: median ratio {ratio:.2f}")
 
 
 if __name__ == "__main__":
