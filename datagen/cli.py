@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from datagen.errors import DatagenError
+from datagen.jicvqa.commands import app as jicvqa
 
 app = typer.Typer(
     name="datagen",
@@ -18,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(jicvqa, name="jicvqa")
 
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")]
 ImagesOption = Annotated[str | None, typer.Option("--images", help="Folder, table, Parquet or data set; source.path.")]
