@@ -164,10 +164,11 @@ def _subset(name: str, entry: object) -> object:
 
 
 def _word_of(name: str) -> str:
-    """Return the published word of a published subset; any other subset is asked for by its own name."""
+    """Return the word of a subset that is named as the published ones are; any other is asked for by its own name."""
     document = json.loads(_shipped().read_text(encoding="utf-8"))
     entry = document.get(name)
-    return str(entry["word"]) if isinstance(entry, dict) and "word" in entry else name
+    published = isinstance(entry, dict) and "word" in entry
+    return str(entry["word"]) if published else str(document["_words"].get(name, name))
 
 
 def _shipped() -> "resources.abc.Traversable":

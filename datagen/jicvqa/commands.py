@@ -32,6 +32,13 @@ class RankerName(StrEnum):
     llm = "llm"
 
 
+class FormName(StrEnum):
+    """How options are put."""
+
+    list = "list"
+    letters = "letters"
+
+
 Endpoint = Annotated[
     list[str] | None, typer.Option(help="Base URL of an OpenAI-compatible server; may be given several times.")
 ]
@@ -113,6 +120,42 @@ def audit(
 
     server = _server(endpoint, model, api_key_env, in_flight)
     if not runs.audit_benchmark(folder, out, gates, classes, distractors, server, questions):
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A build, or a folder with the published CSVs.")],
+    second: Annotated[Path, typer.Argument(help="Another one of the same pictures.")],
+    out: Annotated[Path | None, typer.Option(help="A JSON file for all differences.")] = None,
+) -> None:
+    """Show which distractors differ between two builds."""
+    from datagen.jicvqa import runs
+
+    runs.compare_builds(first, second, out)
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="A build with pictures.")],
+    model: Model,
+    endpoint: Endpoint = None,
+    out: Annotated[Path | None, typer.Option(help="The folder of the evaluation; by default FOLDER-MODEL.")] = None,
+    form: Annotated[FormName, typer.Option(help="list as published, or letters.")] = FormName.list,
+    circular: Annotated[bool, typer.Option("--circular", help="Ask with the options in all four rotations.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions of each subset.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens an answer may have.")] = 64,
+    seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
+    api_key_env: KeyEnvironment = "",
+    in_flight: InFlight = 64,
+) -> None:
+    """Put the questions to a model and score its answers; without --endpoint vLLM serves the model here."""
+    from datagen.jicvqa import runs
+    from datagen.jicvqa.evaluation import Settings
+
+    settings = Settings(form.value, circular, max_tokens, seed)
+    server = _server(endpoint, model, api_key_env, in_flight)
+    if not runs.evaluate_model(folder, out, settings, server, limit):
         raise typer.Exit(1)
 
 

@@ -14,6 +14,7 @@ from datagen.jicvqa import distractors as distractors_file
 from datagen.jicvqa.build import make_questions, place_rows, refuse_existing, write_build
 from datagen.jicvqa.classes import ClassLists, load_classes
 from datagen.jicvqa.distractors import Method, load_distractors
+from datagen.jicvqa.evaluation import Settings
 from datagen.jicvqa.files import json_text, write_text
 from datagen.jicvqa.models import Server
 from datagen.jicvqa.pictures import Gathered, LostPicture, Scratch, download, gather, reader_of
@@ -126,6 +127,68 @@ def audit_benchmark(
         _CONSOLE.print(f"{'pass' if verdict.passed else 'FAIL'}  {verdict.gate}: {verdict.sentence}")
     _CONSOLE.print(f"The report is {report / 'audit.html'}; the figures are in audit.json beside it.")
     return found.passed
+
+
+def compare_builds(first: Path, second: Path, out: Path | None) -> None:
+    """Show the differences between two builds, by subset, and write all of them to a file when one is named."""
+    from datagen.jicvqa.benchmark import load_benchmark
+    from datagen.jicvqa.comparison import compare
+
+    found = compare(load_benchmark(first), load_benchmark(second))
+    for name, own in found.subsets.items():
+        _CONSOLE.print(
+            f"{name}: {own.questions:,} common questions; {own.same_options:.1%} have the same options, "
+            f"{own.agreement:.1%} of the distractors agree; similarity {own.first_similarity:.4f} → "
+            f"{own.second_similarity:.4f}; {len(own.changes)} classes changed"
+        )
+        if own.only_first or own.only_second:
+            _CONSOLE.print(f"  {own.only_first:,} questions are in {first} alone, {own.only_second:,} in {second}")
+    _CONSOLE.print(f"Similarity is measured by {found.similarity}.")
+    if out:
+        write_text(out, json_text(found.document()))
+        _CONSOLE.print(f"The differences by class are in {out}.")
+
+
+def evaluate_model(folder: Path, out: Path | None, settings: Settings, server: Server, limit: int | None) -> bool:
+    """Put a benchmark to a model, write items and results, and return whether every question was answered."""
+    from datagen.jicvqa.benchmark import load_benchmark
+    from datagen.jicvqa.evaluation import evaluate
+    from datagen.jicvqa.results import results_markdown, summarise, write_items
+
+    benchmark = load_benchmark(folder)
+    name = Path(server.model).name or "model"
+    own = out or folder.with_name(f"{folder.name}-{name}")
+    with _served(server, own) as served:
+        items = evaluate(benchmark, settings, served, own, _progress, limit)
+    results = summarise(served.model or name, items)
+    write_items(own / "items.parquet", items)
+    write_text(own / "results.json", json_text(results.document()))
+    write_text(own / "results.md", results_markdown(results))
+    _CONSOLE.print(results_markdown(results), markup=False)
+    _CONSOLE.print(
+        f"The table is {own / 'results.md'}; figures by class are in results.json, answers in items.parquet."
+    )
+    if failed := results.micro.outcomes["failed"]:
+        reason = next(item.finish_reason for item in items if item.outcome == "failed")
+        _CONSOLE.print(f"{failed:,} questions failed ({reason}); run the same command again to ask them again.")
+    return not failed
+
+
+@contextmanager
+def _served(server: Server, folder: Path) -> Iterator[Server]:
+    """Yield the server as it is, or with the endpoint of one that is started here."""
+    if server.endpoints:
+        yield server
+        return
+    from datagen.engine.server import local_server
+
+    if not server.model:
+        raise DatagenError("Name the model that vLLM is to load with --model, or a running server with --endpoint.")
+    folder.mkdir(parents=True, exist_ok=True)
+    _CONSOLE.print(f"Starting vLLM with {server.model}; its log is {folder / 'server.log'}.")
+    name = Path(server.model).name
+    with local_server(name, folder / "server.log", server.model) as running:
+        yield server._replace(endpoints=(running.endpoint,), model=running.model)
 
 
 def _pictures(

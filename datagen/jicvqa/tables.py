@@ -2,7 +2,7 @@
 
 Needed are `id` and `category` (or `label`); `subset`, `url`, `license`, `license_url` are kept when there. Pictures
 stand in a column `image` (embedded as the Hugging Face Image feature or as bytes, or a path), in `path` or
-`file_name`, or behind `url`, to be downloaded.
+`file_name`, or behind `url`, to be downloaded; a `url` without http(s) is a path.
 """
 
 import csv
@@ -189,8 +189,9 @@ def read_rows(table: Table, shown: str) -> list[ImageRow]:
     for number, record in enumerate(table.records()):
         fields = {name: record.get(name) or "" for name in _TEXTS}
         fields |= {wanted: "" if record[name] is None else record[name] for wanted, name in columns.items()}
+        fields["place"] = record[place] or "" if place else _local(fields["url"])
         try:
-            row = ImageRow.model_validate({"number": number, "place": record[place] or "" if place else "", **fields})
+            row = ImageRow.model_validate({"number": number, **fields})
         except ValidationError as error:
             fault = error.errors()[0]
             raise DatagenError(f"{shown}, row {number + 1}: {fault['loc'][0]}: {fault['msg']}.") from error
@@ -204,6 +205,11 @@ def read_rows(table: Table, shown: str) -> list[ImageRow]:
     if not rows:
         raise DatagenError(f"{shown} has no rows.")
     return rows
+
+
+def _local(url: object) -> object:
+    """Return what stands in the column `url` when it is a path."""
+    return "" if str(url).startswith(("http://", "https://")) else url
 
 
 def _column(columns: Sequence[str], names: Sequence[str], shown: str) -> str:
