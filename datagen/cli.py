@@ -105,18 +105,25 @@ def filter_(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="A run, or what datagen filter wrote.")],
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with charts and samples that needs no network.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the draw of samples in the page.")] = 0,
 ) -> None:
     """Show which rule dropped how much, what only it dropped, and what the run cost."""
     from datagen.inspection.report import report_of
+    from datagen.inspection.report_page import write_report_page
     from datagen.inspection.terminal import print_report
     from datagen.summary import console
 
-    made = report_of(run)
+    made = write_report_page(run, html, seed) if html is not None else report_of(run)
     if json:
         typer.echo(made.to_json())
-    else:
-        print_report(made, console)
+        return
+    print_report(made, console)
+    if html is not None:
+        console.print(f"Page: {html} ({html.stat().st_size / 1e6:,.1f} MB)", soft_wrap=True)
 
 
 @app.command()

@@ -74,6 +74,11 @@ class Costs:
         return sum(session.making_seconds for session in self.sessions)
 
     @property
+    def completed(self) -> int:
+        """Tokens that the model wrote in those sessions."""
+        return sum(session.completion_tokens for session in self.sessions)
+
+    @property
     def made(self) -> int:
         """Images that those sessions made."""
         return sum(session.images for session in self.sessions)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from datagen.cut import read_manifest
 from datagen.errors import DatagenError
-from filters import PolicyError, load_policy
+from filters import PolicyError, Rule, load_policy
 
 MEMORY = "1GB"
 _NO_CALLS = """
@@ -140,6 +140,11 @@ class StoredRows:
         return {rule_name(entry): entry for entry in self.manifest["policy"]["rules"]}
 
     @cached_property
+    def docstrings(self) -> dict[str, str]:
+        """What the rules say of themselves."""
+        return {name: _docstring(entry) for name, entry in self.rules.items()}
+
+    @cached_property
     def dropping(self) -> list[str]:
         """The rules whose finding drops a row."""
         return [name for name, entry in self.rules.items() if entry.get("action", "drop") == "drop"]
@@ -185,7 +190,17 @@ def rule_name(entry: dict[str, Any]) -> str:
     >>> rule_name({"rule": "question_in_answer", "action": "drop", "settings": {}})
     'question_in_answer'
     """
+    rule = _rule(entry)
+    return rule.name if rule else str(entry["rule"])
+
+
+def _docstring(entry: dict[str, Any]) -> str:
+    rule = _rule(entry)
+    return (rule.__doc__ or "") if rule else ""
+
+
+def _rule(entry: dict[str, Any]) -> Rule | None:
     try:
-        return load_policy({"rules": [entry]}).rules[0].name
+        return load_policy({"rules": [entry]}).rules[0]
     except PolicyError:
-        return str(entry["rule"])
+        return None

@@ -1,0 +1,79 @@
+"""Pages that need no network: one HTML file with its style, its script and its pictures in it.
+
+Everything shown is escaped by Jinja2, and a content security policy lets nothing run or load but the page's own script
+and style, which it names by their digests.
+"""
+
+import base64
+import hashlib
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from datagen import __version__
+
+_FOLDER = "templates"
+
+
+def render(template: str, code: tuple[str, ...], **context: Any) -> str:
+    """Return a page.
+
+    Args:
+        template: its name in the folder of templates.
+        code: the files of its script, in order.
+        context: what the template shows.
+    """
+    style = _text("page.css")
+    script = "\n".join(_text(name) for name in code)
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            style=Markup(style),  # noqa: S704 (our own file)
+            script=Markup(script),  # noqa: S704
+            content_security_policy=policy,
+            version=__version__,
+            **context,
+        )
+    )
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _text(name: str) -> str:
+    return resources.files("datagen.inspection").joinpath(_FOLDER, name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("datagen.inspection", _FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"count": _count, "percent": _percent, "number": _number, "zip": zip}
+    return environment
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{share:.{digits}%}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.10g}"

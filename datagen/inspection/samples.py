@@ -1,0 +1,132 @@
+"""Rows to look at: a seeded draw for every rule, of kept rows, and for every class of failure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from datagen.inspection.evidence import Piece, pieces
+from datagen.inspection.stored_rows import StoredRows
+from datagen.inspection.thumbnails import thumbnails
+
+MOST_CARDS = 240
+_A_RULE = 16
+_KEPT = 32
+_A_FAILURE = 4
+# Shards of a run are sorted by a hash, so that neighbours have nothing in common: to draw whole neighbourhoods is as
+# good as to draw rows, and far fewer pictures have to be read.
+_NEIGHBOURS = 256
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message with its evidence."""
+
+    role: str
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One row, for a person to look at.
+
+    Attributes:
+        id: of the row.
+        key: the picture's name in its source.
+        state: kept, dropped or failed.
+        rules: those that found something.
+        caption: with its evidence.
+        messages: with their evidence.
+        findings: as they are stored.
+        error: class and message of a failed row.
+        picture: a data URL, or empty.
+        facts: what else is known, by name.
+        shard: its path in the run, and `number` the row in it.
+    """
+
+    id: str
+    key: str
+    state: str
+    rules: tuple[str, ...]
+    caption: tuple[Piece, ...]
+    messages: tuple[Message, ...]
+    findings: tuple[dict[str, Any], ...]
+    error: dict[str, str] | None
+    picture: str
+    facts: dict[str, str]
+    shard: str
+    number: int
+
+
+_DRAW = """
+WITH each AS (
+    SELECT row, unnest(rules) AS class, len(rules) = 1 AS alone, $a_rule // 2 AS most FROM rows WHERE state <> 'failed'
+    UNION ALL SELECT row, '', true, $kept FROM rows WHERE state = 'kept'
+    UNION ALL SELECT row, failure, true, $a_failure FROM rows WHERE state = 'failed'
+), placed AS (
+    SELECT row, most, row_number() OVER (
+        PARTITION BY class, alone ORDER BY md5(concat($seed, '/', row // $neighbours)), md5(concat($seed, '/', row))
+    ) AS place
+    FROM each
+)
+SELECT DISTINCT row FROM placed WHERE place <= most ORDER BY row
+"""
+_TAKE = """
+SELECT row, coalesce(id, '') AS id, key, state, caption, messages, coalesce(findings, []) AS findings, error, source,
+    license, url, sha256,
+    [call.model || ' · ' || call.prompt FOR call IN coalesce(calls, [])] AS called
+FROM stored WHERE row IN (SELECT unnest($rows)) ORDER BY array_position(['dropped', 'kept', 'failed'], state), row
+"""
+
+
+def draw_rows(stored: StoredRows, seed: int = 0) -> list[int]:
+    """Draw rows of every kind: half of a rule's rows are its alone, where there are enough.
+
+    The same seed draws the same rows.
+    """
+    kinds = len(stored.rules) + len(stored.manifest["failures"])
+    a_rule = max(2, min(_A_RULE, (MOST_CARDS - _KEPT) // max(kinds, 1)))
+    settings = {
+        "a_rule": a_rule,
+        "kept": _KEPT,
+        "a_failure": min(_A_FAILURE, a_rule),
+        "seed": seed,
+        "neighbours": _NEIGHBOURS if "recipe" in stored.manifest else 1,
+    }
+    return [row for (row,) in stored.connection.execute(_DRAW, settings).fetchall()] if stored.files else []
+
+
+def take_cards(stored: StoredRows, rows: Sequence[int]) -> list[Card]:
+    """Return rows as cards: the dropped ones first, then kept and failed ones, in the order of the shards."""
+    if not rows:
+        return []
+    found = stored.connection.sql(_TAKE, params={"rows": list(rows)}).to_arrow_table()
+    places = {row: stored.place(row) for row in rows}
+    pictures = thumbnails("image", places.values()) if "image" in stored.columns else {}
+    return [_card(row, pictures.get(places[row["row"]], ""), stored, *places[row["row"]]) for row in found.to_pylist()]
+
+
+def _card(row: Mapping[str, Any], picture: str, stored: StoredRows, shard: Any, number: int) -> Card:
+    findings: list[dict[str, Any]] = row["findings"]
+
+    def marked(text: str | None, turn: int) -> tuple[Piece, ...]:
+        return tuple(pieces(text or "", [finding for finding in findings if finding["turn"] == turn]))
+
+    called = list(dict.fromkeys(row["called"]))
+    facts = {name: row[name] for name in ("source", "license", "url", "sha256") if row[name]}
+    return Card(
+        id=row["id"],
+        key=row["key"] or "",
+        state=row["state"],
+        rules=tuple(sorted({finding["rule"] for finding in findings})),
+        caption=marked(row["caption"], -1),
+        messages=tuple(
+            Message(message["role"], marked(message["content"], turn))
+            for turn, message in enumerate(row["messages"] or [])
+        ),
+        findings=tuple(findings),
+        error=row["error"],
+        picture=picture,
+        facts=facts | ({"calls": ", ".join(called)} if called else {}),
+        shard=str(shard.relative_to(stored.run)),
+        number=number,
+    )
