@@ -55,8 +55,8 @@ def cut(
         )
     for folder in FOLDERS.values():
         (scratch / folder).mkdir()
-    calls = ((table, shard, parts, scratch / FOLDERS[shard.state], output.row_group_rows) for shard in shards)
-    written = list(side_by_side(write_shard, calls))
+    calls = [(table, shard, parts, scratch / FOLDERS[shard.state], output.row_group_rows) for shard in shards]
+    written = list(side_by_side(write_shard, calls, "writing shards"))
     _recount(scratch, shards, counts)
     manifest = {
         **PROVENANCE,

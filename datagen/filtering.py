@@ -80,7 +80,7 @@ def _filter_table(source: Path, policy: Policy, out: Path, output: Output) -> di
     failures: Counter[str] = Counter()
     shards = {state: RollingShards(scratch / folder, state, schema, output) for state, folder in FOLDERS.items()}
     with pq.ParquetWriter(scratch / "verdicts.parquet", _VERDICTS_WITH_ERROR, compression="zstd") as verdicts:
-        judged = side_by_side(_judge_group, ((path, group, policy.to_dict()) for path, group in units))
+        judged = side_by_side(_judge_group, [(path, group, policy.to_dict()) for path, group in units], "judging")
         for (path, group), verdict in zip(units, judged, strict=True):
             verdicts.write_table(verdict)
             rows = pq.ParquetFile(path).read_row_group(group)

@@ -7,6 +7,7 @@ starts it again and repeats its calls (`max_restarts`, `max_task_retries`).
 
 import logging
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -15,9 +16,11 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from datagen.errors import DatagenError
-from datagen.progress import ProgressLine
+from datagen.progress import ProgressLine, tracked
 from datagen.worker import PARTS_AT_ONCE, Job, Progress, Worker
 
+MOST_WORKERS = 4
+"""Unless the recipe says otherwise: more would only queue at the server, up to its time limit."""
 _LOOK_SECONDS = 0.5
 _GOODBYE_SECONDS = 10.0
 
@@ -44,7 +47,7 @@ def make_parts(job: Job, numbers: Sequence[int], workers: int | None, line: Prog
     Raises:
         DatagenError: the run cannot go on; what is done is in the parts' journals.
     """
-    size = min(workers or cpus(), len(numbers))
+    size = min(workers or min(cpus(), MOST_WORKERS), len(numbers))
     actor = ray.remote(Worker).options(
         num_cpus=0.5, max_restarts=-1, max_task_retries=-1, max_concurrency=PARTS_AT_ONCE + 2
     )
@@ -94,11 +97,15 @@ def run_remotely(function: Any, *args: Any) -> Any:
     return _get(ray.remote(num_cpus=0)(function).remote(*args))
 
 
-def side_by_side(function: Any, calls: Iterator[tuple[Any, ...]]) -> Iterator[Any]:
-    """Run a function for every tuple of arguments on all CPUs, and yield the results in order."""
+def side_by_side(function: Any, calls: Sequence[tuple[Any, ...]], label: str) -> Iterator[Any]:
+    """Run a function for every tuple of arguments on all CPUs, show the progress, and yield the results in order."""
     remote = ray.remote(num_cpus=1)(function)
-    ahead = 2 * cpus()
-    queue = [remote.remote(*args) for args in islice(calls, ahead)]
-    while queue:
-        yield _get(queue.pop(0))
-        queue += [remote.remote(*args) for args in islice(calls, 1)]
+    waiting = iter(calls)
+    queue = deque(remote.remote(*args) for args in islice(waiting, 2 * cpus()))
+
+    def results() -> Iterator[Any]:
+        while queue:
+            yield _get(queue.popleft())
+            queue.extend(remote.remote(*args) for args in islice(waiting, 1))
+
+    yield from tracked(results(), len(calls), label)

@@ -23,7 +23,7 @@ VERDICTS = pa.schema(_VERDICT_FIELDS)
 def judge_parts(parts: Path, policy: Policy, verdicts: Path) -> None:
     """Judge the rows of all sealed parts that did not fail, and write `verdicts.parquet`."""
     paths = sorted(parts.glob("part-*.parquet"))
-    _write(verdicts, side_by_side(_judge_part, ((path, policy.to_dict()) for path in paths)))
+    _write(verdicts, side_by_side(_judge_part, [(path, policy.to_dict()) for path in paths], "judging"))
 
 
 def judge_rows(rows: list[dict[str, Any]], policy: Policy) -> pa.Table:

@@ -2,14 +2,17 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
+import rich.progress
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from datagen.worker import Progress
 
+Item = TypeVar("Item")
 PLAIN_SECONDS = 10.0
 _BAR_WIDTH = 24
 
@@ -49,6 +52,22 @@ class ProgressLine:
         elif now - self._plain_shown >= PLAIN_SECONDS:
             self._plain_shown = now
             self._console.print(line, highlight=False, soft_wrap=True)
+
+
+def tracked(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
+    """Yield the items, showing how many of `total` have passed and the time left, on standard error."""
+    console = Console(stderr=True, highlight=False)
+    if console.is_terminal:
+        yield from rich.progress.track(items, label, total, console=console, transient=True)
+        return
+    started = shown = time.monotonic()
+    for number, item in enumerate(items, start=1):
+        yield item
+        now = time.monotonic()
+        if now - shown >= PLAIN_SECONDS:
+            shown = now
+            left = duration((total - number) * (now - started) / number)
+            console.print(f"{label}: {number:,}/{total:,} · {left} left", soft_wrap=True)
 
 
 def progress_text(total: int, before: Counter[str], workers: Sequence[Progress], seconds: float) -> str:

@@ -138,7 +138,7 @@ class Recipe(_Section):
         stages: the conversation, step by step.
         policy: a shipped policy's name, or the path of a policy file.
         seed: every draw depends on it and on the row alone.
-        workers: Ray workers; none means one a CPU.
+        workers: Ray workers; none means one a CPU, at most four.
         in_flight: images in conversation at once, a worker.
         output: how the run is written.
     """
