@@ -5,6 +5,7 @@ because UniDic separates the particle from the ends of words (静か, すいか)
 """
 
 import re
+from itertools import pairwise
 
 from filters.interrogatives import open_interrogative
 from filters.morphology import Morpheme, shown, tag
@@ -17,7 +18,7 @@ _KA = re.compile(rf"[かカ]{_STRETCH}$")
 _PARTICLE = re.compile(
     rf"(?:か(?P<after_ka>な[ぁあーアァ]*|ね[ぇえーェエ]*|い|しら)|(?P<kke>っけ)|(?P<dai>だい)){_STRETCH}$"
 )
-_WORD = r"(?:何|なに|誰|だれ|どこ|いつ|どれ|どちら|どっち|なぜ|いく[つら]|[何幾]\w)"
+_WORD = r"(?:何|なに|誰|だれ|どこ|いつ|どれ|どちら|どっち|いずれ|なぜ|いく[つら]|[何幾]\w)"
 
 # よう(では|じゃ)ない urges, じゃないか without の asserts; both stay out of the softened statements.
 _SOFTENED = re.compile(
@@ -37,7 +38,8 @@ _EXCLAIMS = re.compile(
 )
 _INDEFINITE = re.compile(rf"{_WORD}か$")
 _ASKED_WORD = re.compile(rf"(?:(?<!に)は|とは|って|正体が)(?:、|いったい|一体)?{_WORD}か$")
-_CERTAIN = re.compile(rf"{_POLITE}[かカ]$")
+_CERTAIN = re.compile(rf"{_POLITE}[かカ]$|ないも[のん]か$|^(?:では、?|それは)?なぜか$")
+_LISTED = re.compile(r"[^何誰こつれぜらちし]か[、\w]{1,10}か$")
 _HEDGE = re.compile(r"おそらく|恐らく|たぶん|多分|きっと")
 _INSIDE = re.compile(
     rf"{_POLITE}か(?:(?=はい|いいえ)|(?=、(?!と|って|が|は|など|の|を|に|も))|(?=\s+(?!と|って|どう))"
@@ -93,6 +95,8 @@ def _ka_asks(text: str, *, aside: bool) -> str | None:
     if _RHETORICAL.search(text) and not open_interrogative(text[:-1]):
         return None
     before = morphemes[-2]
+    if before.pos == "副詞" and before.surface not in ("まだ", "もう", "そう", "こう"):
+        return None
     if before.pos in ("名詞", "代名詞", "接尾辞") and not _noun_asks(text, morphemes[:-1]):
         return None
     return f"か ends the sentence ({shown(morphemes[-2:])})"
@@ -101,7 +105,9 @@ def _ka_asks(text: str, *, aside: bool) -> str | None:
 def _noun_asks(text: str, morphemes: list[Morpheme]) -> bool:
     """犬か and 賛成か反対か ask of a topic; おそらく犬か and 生か死か do not."""
     has_topic = any(morpheme.is_particle("は", "って") for morpheme in morphemes)
-    is_alternative = any(morpheme.is_particle("か") for morpheme in morphemes) or text.count("か") > 1
+    is_alternative = _LISTED.search(text) is not None or any(
+        word.pos == "名詞" and particle.is_particle("か") for word, particle in pairwise(morphemes)
+    )
     return _HEDGE.search(text) is None and (has_topic or not is_alternative)
 
 

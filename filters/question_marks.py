@@ -14,6 +14,7 @@ _SPOKEN_OF = re.compile(
 _UNIT = re.compile(r"[月日年歳才円個人回枚本時分秒点位番号冊匹頭台階%]|cm|mm|kg|km|[mg]\b")
 _BEFORE_UNIT = re.compile(r"(?:[はがに、,:=(第約\d〜~年月日時]|^)$")
 _NOUN_END = re.compile(r"[一-鿿々ァ-ヺー\d]$")
+_TERNARY = re.compile(r"\s*[^\s:]+ : ")
 _YEAR = re.compile(r"\d$")
 
 
@@ -35,6 +36,8 @@ def mark_asks(sentence: Sentence, following: str) -> str | None:
         return None
     if attached and body[-1:].isascii() and re.match(r"[A-Za-z0-9=&._/]", following):
         return None
+    if body.isascii() and _TERNARY.match(following):
+        return None
     if _YEAR.search(body) and re.match(r"\s*[-–—〜~]|$", following) and (sentence.aside or following):
         return None
     if sentence.aside and len(body) <= 12 and _NOUN_END.search(body) and not open_interrogative(body):
@@ -45,4 +48,5 @@ def mark_asks(sentence: Sentence, following: str) -> str | None:
 
 def is_spoken_of(sentence: Sentence, following: str) -> bool:
     """Whether the text goes on to speak of what it just said: 来るの？と聞いた."""
-    return not sentence.marks[-1:].isspace() and _SPOKEN_OF.match(following) is not None
+    spaced = sentence.marks[-1:].isspace()
+    return not spaced and _SPOKEN_OF.match(following.lstrip("*_」』”’\"' ")) is not None

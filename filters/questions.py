@@ -49,13 +49,13 @@ SCREEN = screen(
         "か": r"(?:(?<=すか)|(?<=せんか)|(?<=したか)|(?<=ょうか)|(?<=ろうか))"
         r"(?:はい|、|(?![らもなねよいはがをにでとっのわしどやけ、]))",
         "け": rf"(?<=っけ){_END}",
-        "い": rf"(?:(?<=だい){_END}|(?:つ(?![もつの]|か(?!ら))|く[つら](?![かもで])|か[がな]){_FREE})",
+        "い": rf"(?:(?<=だい){_END}|(?:つ(?![もつの]|か(?!ら))|く[つら](?![かもで])|か[がなに]){_FREE})",
         "。｡": r"(?<=は.)",
         "何": rf"(?![もら十百千]|か(?!ら)){_FREE}",
-        "な": rf"(?:に(?!も|か(?!ら))|ん[のでだに人個時歳色度回年月日]|ぜ(?![かな])){_FREE}",
+        "な": rf"(?:に(?!も|か(?!ら))|ん[のでだに人個時歳色度回年月日]|ぜ(?!か(?![。\s]|$)|な)){_FREE}",
         "誰幾": rf"(?!も|か(?!ら)){_FREE}",
         "だ": rf"れ(?![かもるたて]){_FREE}",
-        "ど": rf"(?:こ|れ|の|ちら|っち|う|んな|なた)(?![もやぞせ]|か(?!ら)){_FREE}",
+        "ど": rf"(?:こ|れ|の|ちら|っち|う|んな|なた)(?![もぞせ]|や(?!って)|か(?!ら)){_FREE}",
         "質設": "問",
         "QＱqｑ問": r"(?:(?=[\s\d０-９*\]】]*[:：.．])|(?<=問)い|uestion)",
         "ユ": "ーザ",
@@ -66,7 +66,7 @@ SCREEN = screen(
 )
 """Finds something in every text that holds a question, and in few others; for original texts, not keys."""
 
-_INTERROGATIVE = re.compile(r"何|なに|なん|誰|だれ|ど[これのちっうんな]|なぜ|いつ|いく[つら]|いか[がな]")
+_INTERROGATIVE = re.compile(r"何|なに|なん|誰|だれ|ど[これのちっうんな]|なぜ|いつ|いく[つら]|いか[がなに]")
 _HAS_LETTER = re.compile(r"[^\W\d_]")
 _MARKER = re.compile(
     r"(?:^|(?<=[\s#*「【\[]))(?:次の|追加の?)?(?:質問|設問|問い?|ユーザー?|Q|question|user|human)"
@@ -74,6 +74,7 @@ _MARKER = re.compile(
     r"|^[#*\s]*Q\d*\.\s?(?=[^\x00-\x7f])",
     re.IGNORECASE,
 )
+_LABEL = re.compile(r"[-・•*+]\s+(?:ユーザ|user|human)", re.IGNORECASE)  # an item of a list: - ユーザー: admin
 _DECORATION = re.compile(rf"(?:[\s*_」』”’\"'\])}}>]|[(\[【]{ASIDE}*[)\]】]|笑|(?<=[ぁ-ん])w+|草)+$")
 _NAMED_ONLY = re.compile(r"[^でに]は$")
 
@@ -108,7 +109,7 @@ def _is_only_a_quotation(sentences: tuple[Sentence, ...]) -> bool:
 
 def _decide(sentence: Sentence, following: str) -> tuple[Kind, str] | None:
     marker = _MARKER.search(sentence.body)
-    if marker:
+    if marker and not _LABEL.match(sentence.body):
         return Kind.DIRECT, f"{marker.group().strip()} opens the turn of a questioner"
     if not _HAS_LETTER.search(sentence.body.replace(OPAQUE, "")):
         return None

@@ -19,7 +19,7 @@ ASIDE = "\ue001"
 OPAQUE = "\ue002"
 """What masked characters are replaced with: quotations, asides, and URLs or code."""
 
-_QUOTES = {"「": "」", "『": "』", "“": "”", "‘": "’", "〝": "〟", "《": "》", "〈": "〉", "«": "»", '"': '"'}
+_QUOTES = {"「": "」", "『": "』", "“": "”", "‘": "’", "〝": "〟", "《": "》", "〈": "〉", "«": "»", '"': '"', "'": "'"}
 _ASIDES = {"(": ")", "（": "）", "【": "】", "[": "]", "［": "］", "〔": "〕", "｛": "｝", "{": "}"}
 _PAIRS = _QUOTES | _ASIDES
 _CLOSERS = {closer: opener for opener, closer in _PAIRS.items()}
@@ -32,6 +32,7 @@ _OPAQUE = re.compile(
     r"|[\w\-./]*\?[A-Za-z_]\w*=[\w\-.~%&=+]*",
     re.DOTALL | re.ASCII,
 )
+_APOSTROPHE = re.compile(r"\w'\w", re.ASCII)
 _MAY_BE_OPAQUE = re.compile(r"`|://|www\.|\?\w", re.ASCII)
 
 QUESTION_MARKS = "?？⁇⁈⁉❓❔‽﹖⸮؟︖"
@@ -136,14 +137,19 @@ def _pairs(text: str) -> list[tuple[int, int, bool]]:
     for match in _BRACKET.finditer(text):
         sign, place = match.group(), match.start()
         if sign == "\n":
-            stack = [] if text.startswith("\n", place + 1) else [entry for entry in stack if entry[0] != '"']
+            stack = [] if text.startswith("\n", place + 1) else [entry for entry in stack if entry[0] not in "\"'"]
+            continue
+        if sign == "'" and _APOSTROPHE.match(text, max(0, place - 1)):
             continue
         opener = _CLOSERS.get(sign, sign)
         level = next((n for n in range(len(stack) - 1, -1, -1) if stack[n][0] == opener), None)
-        if sign in _PAIRS and (sign != '"' or level is None):
+        if sign in _PAIRS and (sign not in "\"'" or level is None):
             stack.append((sign, place))
         elif level is not None:
-            found.append((stack[level][1], place, opener in _QUOTES))
+            opened = stack[level][1]
+            # 【】 opens a line as a heading and stands within one as quotation marks.
+            is_title = opener == "【" and text[opened - 1 : opened] not in ("", "\n")
+            found.append((opened, place, opener in _QUOTES or is_title))
             del stack[level:]
     return found
 
