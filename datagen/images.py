@@ -92,6 +92,10 @@ def prepare(data: bytes, limits: Images) -> Picture:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             return _prepared(image, data, limits)
     except UnidentifiedImageError as error:
+        if _begins_as_picture(data[:16]):
+            raise Failure(
+                "corrupt_image", "the file begins as a picture does, but it is cut short or broken"
+            ) from error
         raise Failure("not_an_image", f"no picture format that is read here (starts with {data[:8]!r})") from error
     except Failure:
         raise
@@ -99,6 +103,17 @@ def prepare(data: bytes, limits: Images) -> Picture:
         raise
     except Exception as error:  # decoders of broken files raise anything from SyntaxError to struct.error
         raise Failure("corrupt_image", f"{type(error).__name__}: {error}") from error
+
+
+def _begins_as_picture(prefix: bytes) -> bool:
+    for name in _FORMATS:
+        _, accept = Image.OPEN[name]
+        try:
+            if accept is not None and accept(prefix) is True:
+                return True
+        except IndexError:  # shorter than the signature
+            continue
+    return False
 
 
 def _prepared(image: Image.Image, data: bytes, limits: Images) -> Picture:
