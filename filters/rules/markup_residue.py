@@ -38,10 +38,10 @@ class MarkupResidue(TurnRule):
 
     def __init__(self, markdown: Literal["keep", "drop"] = "keep") -> None:
         self.patterns = [_BROKEN]
-        first = {r"{}`\\&": "", r"\[": r"\s*\""}
+        first = {"{}`\\&": "", "[": r"\s*\""}
         if markdown == "drop":
             self.patterns.append(_MARKDOWN)
-            first |= {r"#|\[": "", r"*_\-=": r"(?<=(.))\1"}
+            first |= {"#|[": "", "*": r"\*", "_": "_", "-": "-", "=": "="}
         self.screen = screen(first)
 
     def spans(self, turn: Turn) -> Iterator[Span]:

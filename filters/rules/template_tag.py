@@ -21,7 +21,7 @@ class TemplateTag(PatternRule):
     screen = screen(
         {
             "<＜": r"[|｜/a-zA-Z画]",
-            r"\[［【": r"(?:/?INST|画像|写真|動画|image|img|IMG|IMAGE|video)",
+            "[［【": r"(?:/?INST|画像|写真|動画|image|img|IMG|IMAGE|video)",
             "{｛": r"[{%a-z_]",
             "!！": r"[\[［]",
             "�": "",
