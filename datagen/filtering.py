@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from datagen.cut import FOLDERS, claim_output, cut, install
 from datagen.errors import AccountingError, DatagenError
-from datagen.fleet import side_by_side, start_ray
+from datagen.fleet import side_by_side
 from datagen.index import Index
 from datagen.judging import VERDICTS, judge_parts, judge_rows
 from datagen.recipe import Output
@@ -45,7 +45,6 @@ def filter_rows(source: Path, policy: Policy, out: Path, output: Output) -> dict
     directory = RunDirectory(out.absolute())
     with directory.locked():
         claim_output(directory.path)
-        start_ray()
         if (source / "run.json").exists():
             return _filter_run(RunDirectory(source.absolute()), policy, directory.path, output)
         return _filter_table(source, policy, directory.path, output)
@@ -60,6 +59,7 @@ def _filter_run(run: RunDirectory, policy: Policy, out: Path, output: Output) ->
     verdicts = out / "verdicts.parquet"
     judge_parts(run.parts, policy, verdicts)
     recipe = orjson.loads(run.identity_file.read_bytes())
+    del recipe["source"]["path"]
     facts = {"task": recipe["task"], "recipe": recipe, "policy": _described(policy)}
     return cut(run.parts, out, output, facts, index.count, verdicts)
 

@@ -47,6 +47,7 @@ def make_parts(job: Job, numbers: Sequence[int], workers: int | None, line: Prog
     Raises:
         DatagenError: the run cannot go on; what is done is in the parts' journals.
     """
+    start_ray()
     size = min(workers or min(cpus(), MOST_WORKERS), len(numbers))
     actor = ray.remote(Worker).options(
         num_cpus=0.5, max_restarts=-1, max_task_retries=-1, max_concurrency=PARTS_AT_ONCE + 2
@@ -94,11 +95,13 @@ def _get(references: Any) -> Any:
 
 def run_remotely(function: Any, *args: Any) -> Any:
     """Run a function in a Ray worker process and return its result, so that the driver's memory stays small."""
+    start_ray()
     return _get(ray.remote(num_cpus=0)(function).remote(*args))
 
 
 def side_by_side(function: Any, calls: Sequence[tuple[Any, ...]], label: str) -> Iterator[Any]:
     """Run a function for every tuple of arguments on all CPUs, show the progress, and yield the results in order."""
+    start_ray()
     remote = ray.remote(num_cpus=1)(function)
     waiting = iter(calls)
     queue = deque(remote.remote(*args) for args in islice(waiting, 2 * cpus()))

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from datagen.cut import cut, read_manifest
 from datagen.errors import DatagenError, InterruptedRunError
-from datagen.fleet import make_parts, run_remotely, start_ray
+from datagen.fleet import make_parts, run_remotely
 from datagen.index import Index, write_index
 from datagen.judging import judge_parts
 from datagen.parts import reopen_failed
@@ -70,13 +70,13 @@ def run(recipe: Recipe, out: Path, console: Console, *, fresh: bool = False, ret
 def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_failed: bool) -> Outcome:
     policy = read_policy(recipe.policy)
     source = open_source(recipe.source, recipe.images.max_bytes)
-    next(source.entries(), None)  # a missing or unreadable source is found before anything starts
     directory = RunDirectory(out.absolute())
+    if not directory.index.exists():
+        next(source.entries(), None)  # an unreadable source is found before anything is written
     with directory.locked():
         if fresh:
             directory.clear()
         resumed = directory.claim(recipe)
-        start_ray()
         if not directory.index.exists():
             run_remotely(_list, recipe.source, recipe.images.max_bytes, directory.index, recipe.output.part_rows)
         index = Index(directory.index)
@@ -85,12 +85,12 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
             console.print(f"{again:,} failed images are tried again.")
         numbers = directory.unsealed(index)
         directory.note_policy(policy.digest, at_work=bool(numbers))
-        before = _states(directory.parts)
-        if resumed:
-            console.print(f"Going on: {before.total():,} of {index.count:,} images are in complete parts.")
         making = 0.0
         progress: list[Progress] = []
         if numbers:
+            before = _states(directory.parts)
+            if resumed:
+                console.print(f"Going on: {before.total():,} of {index.count:,} images are in complete parts.")
             with (
                 served(recipe, directory.server_log, console) as (ready, keys),
                 ProgressLine(console, index.count, before) as line,
@@ -130,9 +130,11 @@ def _cut(
     recipe: Recipe, directory: RunDirectory, policy: Policy, index: Index, console: Console, *, anew: bool
 ) -> dict[str, Any]:
     """Cut the shards, unless those of an earlier cut are still right."""
+    made_of = identity(recipe)
+    del made_of["source"]["path"]  # a manifest says nothing of the machine
     facts = {
         "task": recipe.task,
-        "recipe": identity(recipe),
+        "recipe": made_of,
         "output": recipe.output.model_dump(mode="json"),
         "policy": {"name": policy.name, "digest": policy.digest, "rules": policy.to_dict()["rules"]},
     }
