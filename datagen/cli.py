@@ -91,6 +91,10 @@ def filter_(
     out: Annotated[Path, typer.Option(help="Where verdicts and shards go.")],
     policy: Annotated[str, typer.Option(help="light, standard, strict, or the path of a policy file.")] = "standard",
     shard_bytes: Annotated[int, typer.Option(min=1, help="The size of a shard in bytes.")] = 500_000_000,
+    what_if: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="Two policies: write the difference between them into --out, and cut no shards."),
+    ] = None,
 ) -> None:
     """Judge stored conversations by a policy, with no model call, and cut them anew."""
     from datagen.filtering import filter_rows
@@ -98,6 +102,13 @@ def filter_(
     from datagen.recipe import Output
     from datagen.summary import console, print_counts
 
+    if what_if is not None:
+        from datagen.inspection.recutting import what_if as difference_of
+        from datagen.inspection.terminal import print_difference
+
+        before, after = map(read_policy, what_if)
+        print_difference(difference_of(source, before, after, out), console)
+        return
     manifest = filter_rows(source, read_policy(policy), out, Output(shard_bytes=shard_bytes))
     print_counts(manifest, out, console)
 
@@ -124,6 +135,49 @@ def report(
     print_report(made, console)
     if html is not None:
         console.print(f"Page: {html} ({html.stat().st_size / 1e6:,.1f} MB)", soft_wrap=True)
+
+
+@app.command()
+def recut(
+    run: Annotated[Path, typer.Argument(help="A run, or what datagen filter wrote.")],
+    policy: Annotated[str, typer.Option(help="light, standard, strict, or the path of a policy file.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where new shards go; without it the difference alone is shown.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")] = False,
+) -> None:
+    """Decide a finished run by another policy, with no model call, and show what changes."""
+    from datagen.inspection.recutting import recut as recut_run
+    from datagen.inspection.terminal import print_difference
+    from datagen.pipeline import read_policy
+    from datagen.summary import console, print_counts
+
+    difference, manifest = recut_run(run, read_policy(policy), out)
+    if json:
+        typer.echo(difference.to_json())
+        return
+    print_difference(difference, console)
+    if out is not None and manifest is not None:
+        print_counts(manifest, out, console)
+
+
+@app.command()
+def compare(
+    before: Annotated[Path, typer.Argument(help="A run, or what datagen filter wrote.")],
+    after: Annotated[Path, typer.Argument(help="Another one, of the same images.")],
+    out: Annotated[Path | None, typer.Option(help="Where the rows that differ go.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")] = False,
+) -> None:
+    """Show which rows two runs decide differently, and by which rules."""
+    from datagen.inspection.recutting import compare_runs
+    from datagen.inspection.terminal import print_difference
+    from datagen.summary import console
+
+    difference = compare_runs(before, after, out)
+    if json:
+        typer.echo(difference.to_json())
+    else:
+        print_difference(difference, console)
 
 
 @app.command()

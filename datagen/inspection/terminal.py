@@ -1,4 +1,4 @@
-"""The report for a terminal: the essentials in one screen."""
+"""The report and the difference for a terminal: the essentials in one screen."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from datagen.inspection.costs import Costs
+from datagen.inspection.difference import Difference
 from datagen.inspection.report import Report
 from datagen.progress import duration
 
@@ -94,3 +95,33 @@ def _cost_line(costs: Costs) -> str:
             f"in {len(costs.sessions)} sessions"
         )
     return line
+
+
+def print_difference(difference: Difference, console: Console) -> None:
+    """Print what changes, by rule, with an example of each."""
+    console.print(f"[bold]{escape(difference.before)} → {escape(difference.after)}[/]", soft_wrap=True)
+    same = sum(found.rows for found in difference.transitions if found.before == found.after)
+    console.print(
+        f"[yellow]{difference.newly_dropped:,} newly dropped[/]  [green]{difference.newly_kept:,} newly kept[/]  "
+        f"{same:,} unchanged ({difference.other_rules:,} of them for other reasons than before)",
+        soft_wrap=True,
+    )
+    for found in difference.transitions:
+        if found.before != found.after and {found.before, found.after} != {"kept", "dropped"}:
+            console.print(f"{found.rows:,} {found.before} → {found.after}")
+    if difference.rules:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        table.add_column("rule", no_wrap=True)
+        for name in ("newly dropped", "only it", "newly kept", "was only it"):
+            table.add_column(name, justify="right")
+        for rule in difference.rules:
+            numbers = (rule.newly_dropped, rule.newly_dropped_only, rule.newly_kept, rule.newly_kept_only)
+            table.add_row(escape(rule.rule), *(f"{number:,}" for number in numbers))
+        console.print(table)
+    for example in difference.examples:
+        sign = "[yellow]−[/]" if example.change == "newly_dropped" else "[green]+[/]"
+        console.print(
+            f"{sign} {example.id[:8]} {escape(example.rule)} 「{escape(example.text[:80])}」 "
+            f"[dim]{escape(example.evidence[:80])}[/]",
+            soft_wrap=True,
+        )

@@ -1,0 +1,164 @@
+"""`datagen recut`: another policy on a finished run, and new shards from it, with no model call."""
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from datagen.cut import FOLDERS, claim_output, cut, install, read_manifest
+from datagen.errors import AccountingError, DatagenError
+from datagen.fleet import start_ray
+from datagen.inspection.difference import Difference, compare
+from datagen.inspection.stored_rows import StoredRows
+from datagen.inspection.verdicts import Side, judged_side, run_side
+from datagen.recipe import Output
+from datagen.records import STATES
+from datagen.run_directory import PROVENANCE, RunDirectory
+from datagen.shards import RollingShards
+from filters import Policy
+
+_FACTS = ("task", "recipe", "output")
+
+
+def recut(run: Path, policy: Policy, out: Path | None) -> tuple[Difference, dict[str, Any] | None]:
+    """Decide the rows of a finished run by another policy.
+
+    Args:
+        run: a run, or what `datagen filter` wrote.
+        policy: the other policy.
+        out: where shards, verdicts and the difference go; without it only the difference is returned.
+
+    Returns:
+        The difference to the run's own policy, and the manifest of the new shards if there are any.
+
+    Raises:
+        DatagenError: there is no finished run, or `out` cannot be written.
+    """
+    if out is not None and out.resolve() == run.resolve():
+        raise DatagenError(f"--out {out} is the run itself; give another directory, so that both can be compared.")
+    with tempfile.TemporaryDirectory(
+        prefix="datagen-", dir=out.parent if out and out.parent.exists() else None
+    ) as place:
+        with StoredRows(run) as stored:
+            if not stored.judged:
+                raise DatagenError(
+                    f"{run} has no row that a policy could judge: all {stored.counts['inputs']:,} failed."
+                )
+            own = run_side(stored, Path(place) / "own.parquet")
+        side = judged_side(run, policy, Path(place) / "verdicts.parquet")
+        if out is None:
+            return compare(own, side), None
+        directory = RunDirectory(out.absolute())
+        with directory.locked():
+            claim_output(directory.path)
+            manifest = _cut(run, policy, side, directory.path)
+            return compare(own, side, directory.path), manifest
+
+
+def what_if(source: Path, before: Policy, after: Policy, out: Path) -> Difference:
+    """Compare two policies on the same conversations, and write the difference into `out`; no shards are cut.
+
+    Raises:
+        DatagenError: the input cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="datagen-") as place:
+        one = judged_side(source, before, Path(place) / "before.parquet")
+        other = judged_side(source, after, Path(place) / "after.parquet")
+        return compare(one, other, out)
+
+
+def compare_runs(before: Path, after: Path, out: Path | None) -> Difference:
+    """Compare the verdicts of two runs; rows are matched by id, which depends on the name of the picture alone.
+
+    Raises:
+        DatagenError: one is no finished run.
+    """
+    with StoredRows(before) as one, StoredRows(after) as other:
+        return compare(run_side(one), run_side(other), out)
+
+
+def _cut(run: Path, policy: Policy, side: Side, out: Path) -> dict[str, Any]:
+    """Cut new shards: from the parts where the run has them, which gives the very shards of a run by that policy."""
+    manifest = read_manifest(run)
+    facts = {key: manifest[key] for key in _FACTS if key in manifest}
+    facts["policy"] = {"name": policy.name, "digest": policy.digest, "rules": policy.to_dict()["rules"]}
+    output = Output.model_validate(manifest.get("output", {}))
+    (verdicts,) = side.files
+    parts = run / "parts"
+    inputs = manifest["counts"]["inputs"]
+    if any(parts.glob("part-*.parquet")):
+        start_ray()
+        made = cut(parts.absolute(), out, output, facts, inputs, verdicts)
+    else:
+        made = _rewrite(run, manifest, verdicts, out, output, facts)
+    shutil.copy(verdicts, out / "verdicts.parquet")
+    return made
+
+
+def _rewrite(
+    run: Path, manifest: dict[str, Any], verdicts: Path, out: Path, output: Output, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Copy the rows of shards into new ones by their new states, a row group at a time, in the order of the shards."""
+    scratch = out / ".cut"
+    shutil.rmtree(scratch, ignore_errors=True)
+    for folder in FOLDERS.values():
+        (scratch / folder).mkdir(parents=True)
+    schema = pq.read_schema(run / manifest["shards"][0]["path"])
+    shards = {state: RollingShards(scratch / folder, state, schema, output) for state, folder in FOLDERS.items()}
+    counts: Counter[str] = Counter()
+    for table in _restated(run, manifest, verdicts):
+        for state in STATES:
+            chosen = table.filter(pc.equal(table.column("state"), pa.scalar(state)))
+            counts[state] += chosen.num_rows
+            shards[state].write(chosen)
+    if sum(counts.values()) != manifest["counts"]["inputs"]:
+        raise AccountingError(
+            f"{run} has {manifest['counts']['inputs']:,} rows, but {sum(counts.values()):,} came out."
+        )
+    made = {
+        **PROVENANCE,
+        **facts,
+        "counts": {"inputs": manifest["counts"]["inputs"]} | {str(state): counts[state] for state in STATES},
+        "failures": manifest["failures"],
+        "shards": [entry for state in STATES for entry in shards[state].close()],
+    }
+    install(scratch, out, made)
+    return made
+
+
+def _restated(run: Path, manifest: dict[str, Any], verdicts: Path) -> Iterator[pa.Table]:
+    """Yield the rows of the shards with their new states and findings; verdicts are in the order of the shards."""
+    ahead = _Ahead(verdicts)
+    for entry in manifest["shards"]:
+        with pq.ParquetFile(run / entry["path"]) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                if entry["state"] != "failed":
+                    judged = ahead.take(table.num_rows)
+                    for name in ("state", "findings"):
+                        place = table.schema.get_field_index(name)
+                        column = judged.column(name).cast(table.schema.field(name).type)
+                        table = table.set_column(place, table.schema.field(name), column)
+                yield table
+
+
+class _Ahead:
+    """Verdicts, taken from a file a few at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._batches = pq.ParquetFile(path).iter_batches(columns=["state", "findings"])
+        self._held: pa.Table | None = None
+
+    def take(self, rows: int) -> pa.Table:
+        """Return the next rows."""
+        while self._held is None or self._held.num_rows < rows:
+            batch = pa.Table.from_batches([next(self._batches)])
+            self._held = batch if self._held is None else pa.concat_tables([self._held, batch])
+        taken, self._held = self._held.slice(0, rows), self._held.slice(rows)
+        return taken

@@ -1,0 +1,150 @@
+"""Verdicts of any policy on conversations that are there already; no model is called.
+
+Shards hold what every rule found. A policy with the same rules and settings, or fewer of them, is decided from that
+alone, whatever it drops or flags: a million rows take seconds. Any other policy reads the text again, on all CPUs.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datagen import __version__
+from datagen.errors import DatagenError
+from datagen.fleet import side_by_side, start_ray
+from datagen.inspection.stored_rows import StoredRows
+from datagen.judging import VERDICTS, judge_rows
+from datagen.stored_conversations import conversation_files, fault_of, messages_of
+from filters import Policy, PolicyError, load_policy
+
+_ROWS_A_CALL = 2048
+_ROW_FIELD: "list[pa.Field[Any]]" = [pa.field("row", pa.int64())]
+NUMBERED_VERDICTS = pa.schema([*_ROW_FIELD, *VERDICTS])
+"""Verdicts with the number of the row: of the shard in the upper 32 bits, and of the row in it."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """Verdicts that can be compared with others.
+
+    Attributes:
+        name: of the policy or the run.
+        files: Parquet files with `id`, `state`, `findings`, and `row` if `numbered`.
+        dropping: the names of the rules whose finding drops a row.
+        numbered: whether rows are known by number; otherwise by id.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    dropping: tuple[str, ...]
+    numbered: bool
+
+
+_DECIDE = """
+SELECT row, id,
+    CASE WHEN len([finding FOR finding IN findings IF finding.rule IN $dropping]) > 0 THEN 'dropped' ELSE 'kept' END
+        AS state,
+    [finding FOR finding IN findings IF finding.rule IN $rules] AS findings
+FROM stored WHERE state <> 'failed' ORDER BY row
+"""
+_STORED = "SELECT row, id, state, findings FROM stored WHERE state <> 'failed' ORDER BY row"
+
+
+def judged_side(source: Path, policy: Policy, path: Path) -> Side:
+    """Write the verdicts of a policy on all rows of `source` that did not fail.
+
+    Args:
+        source: a finished run, what `datagen filter` wrote, or an input of `datagen filter`.
+        policy: by which they are judged.
+        path: the file of the verdicts.
+
+    Raises:
+        DatagenError: the input cannot be read.
+    """
+    rules = [rule.name for rule in policy.rules]
+    dropping = tuple(
+        name for name, entry in zip(rules, policy.to_dict()["rules"], strict=True) if entry["action"] == "drop"
+    )
+    if (source / "manifest.json").exists():
+        with StoredRows(source) as stored:
+            if covers(stored.manifest, policy):
+                decided = stored.connection.sql(_DECIDE, params={"dropping": list(dropping), "rules": rules})
+                decided.write_parquet(str(path), compression="zstd")
+            else:
+                _judge(stored.files, policy, path)
+    elif source.exists():
+        with tempfile.TemporaryDirectory(prefix="datagen-") as scratch:
+            _judge(conversation_files(source, Path(scratch)), policy, path)
+    else:
+        raise DatagenError(f"There is no {source}; give a run's directory, Parquet, or JSON lines.")
+    return Side(policy.name, (path,), dropping, numbered=True)
+
+
+def run_side(stored: StoredRows, path: Path | None = None) -> Side:
+    """Return the verdicts that a run has; with a `path`, those of the judged rows are written there, with numbers."""
+    name, dropping = stored.manifest["policy"]["name"], tuple(stored.dropping)
+    if path is None:
+        return Side(str(stored.run), tuple(stored.files), dropping, numbered=False)
+    stored.connection.sql(_STORED).write_parquet(str(path), compression="zstd")
+    return Side(name, (path,), dropping, numbered=True)
+
+
+def covers(manifest: dict[str, Any], policy: Policy) -> bool:
+    """Whether the findings in a run's shards decide `policy`: its rules judged there, with its settings.
+
+    They do not if datagen had another version then, or a file that a rule reads has changed since.
+    """
+    try:
+        judged = load_policy({"rules": manifest["policy"]["rules"]})
+    except PolicyError:
+        return False
+    if manifest["datagen"] != __version__ or judged.digest != manifest["policy"]["digest"]:
+        return False
+    settings = {entry["rule"]: entry["settings"] for entry in judged.to_dict()["rules"]}
+    return all(settings.get(entry["rule"]) == entry["settings"] for entry in policy.to_dict()["rules"])
+
+
+def _judge(files: list[Path], policy: Policy, path: Path) -> None:
+    start_ray()
+    calls = [
+        (file, number, groups, policy.to_dict()) for number, file in enumerate(files) for groups in _row_groups(file)
+    ]
+    with pq.ParquetWriter(path, NUMBERED_VERDICTS, compression="zstd") as writer:
+        for verdicts in side_by_side(_judge_groups, calls, "judging"):
+            writer.write_table(verdicts)
+
+
+def _row_groups(path: Path) -> Iterator[list[int]]:
+    """Yield the row groups of a file, as many at a time as have enough rows to be worth a call."""
+    metadata = pq.read_metadata(path)
+    gathered: list[int] = []
+    rows = 0
+    for group in range(metadata.num_row_groups):
+        gathered.append(group)
+        rows += metadata.row_group(group).num_rows
+        if rows >= _ROWS_A_CALL:
+            yield gathered
+            gathered, rows = [], 0
+    if gathered:
+        yield gathered
+
+
+def _judge_groups(path: Path, number: int, groups: list[int], policy: dict[str, Any]) -> pa.Table:
+    with pq.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        wanted = [name for name in ("id", "messages", "caption", "question", "answer", "state") if name in names]
+        rows = file.read_row_groups(groups, columns=wanted).to_pylist()
+        first = (number << 32) + sum(file.metadata.row_group(group).num_rows for group in range(groups[0]))
+    numbers: list[int] = []
+    samples: list[dict[str, Any]] = []
+    for place, row in enumerate(rows, start=first):
+        messages = messages_of(row)
+        if row.get("state") != "failed" and not fault_of(row["id"], messages):
+            numbers.append(place)
+            samples.append({"id": row["id"], "messages": messages, "caption": row.get("caption") or ""})
+    judged = judge_rows(samples, load_policy(policy))
+    return pa.table([pa.array(numbers, pa.int64()), *judged.columns], schema=NUMBERED_VERDICTS)
