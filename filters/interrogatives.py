@@ -29,6 +29,7 @@ _EXCLAIMS = re.compile(
     r"[な何]ん?て(?!い|言|名|書|呼|$)|なんと(?!い|言|呼|読|書)|何と(?!い|言|呼|読|書)|[なん何]という(?:こと|[^名意])"
     r"|(?:どれほど|どんなに|いかに|どれだけ|どんな|どれほどの).*こと(?:だろう|でしょう)"
 )
+_BOUND_ITSELF = re.compile(r"何|なに|誰|だれ|どなた|どこ|いつ|どれ|どちら|いく[つら]")
 _GUESS = re.compile(r"(?:だろう?|でしょう?|かろう|う)(?:ね|ねえ|よ|な|なあ|ねぇ)?$")
 _ASKING = re.compile(
     r"(?:からだ|の|なの|んだ|のだ|んです|のです|んだい|のだい|だい|のよ|んだよ|のさ|ねん|んや|んよ|だ(?:これ|それ|あれ|ここ|そこ|一体)は?)$|^だよ$"
@@ -58,9 +59,12 @@ def open_interrogative(text: str) -> str | None:
 
 
 def _is_bound(after: list[Morpheme]) -> bool:
-    return any(morpheme.is_particle("か", "とか") for morpheme in after) or any(
-        morpheme.is_particle("も", "でも") for morpheme in after[:5]
-    )
+    for place, morpheme in enumerate(after):
+        binds = morpheme.is_particle("か", "とか") or (place < 5 and morpheme.is_particle("も", "でも"))
+        # In どうして誰もいないのでしょう the も binds 誰, and どうして still asks.
+        if binds and not (place and _BOUND_ITSELF.fullmatch(after[place - 1].surface)):
+            return True
+    return False
 
 
 def _asks(rest: str, after: list[Morpheme]) -> str | None:

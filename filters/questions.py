@@ -77,6 +77,9 @@ _MARKER = re.compile(
 )
 _LABEL = re.compile(r"[-・•*+]\s+(?:ユーザ|user|human)", re.IGNORECASE)  # an item of a list: - ユーザー: admin
 _DECORATION = re.compile(rf"(?:[\s*_」』”’\"'\])}}>]|[(\[【]{ASIDE}*[)\]】]|笑|(?<=[ぁ-ん])w+|草)+$")
+_MAY_GO_ON = re.compile(
+    r"(?<!です)(?<!ます)(?<!でした)(?<!ました)(?<!ません)(?<!でしょう)(?<!ましょう)か$|[をがにはのでと]$"
+)
 _NAMED_ONLY = re.compile(r"[^でに]は$")
 
 
@@ -93,7 +96,9 @@ def find_questions(text: str) -> list[Question]:
     for sentence in sentences:
         if not sentence.marks.strip("。\n") and not SCREEN.search(sentence.body):
             continue
-        decided = _decide(sentence, text[sentence.end : sentence.end + 8])
+        # Where full stops were used before, a last sentence without one may have been cut off by a token limit.
+        unfinished = not sentence.marks and sentence.end == len(text) and "。" in text
+        decided = _decide(sentence, text[sentence.end : sentence.end + 8], unfinished=unfinished)
         if decided is not None:
             kind, evidence = decided
             if sentence.quoted:
@@ -108,7 +113,7 @@ def _is_only_a_quotation(sentences: tuple[Sentence, ...]) -> bool:
     return len(outer) == 1 and re.fullmatch(rf"[「『“\"]{QUOTED}+[」』”\"]", outer[0]) is not None
 
 
-def _decide(sentence: Sentence, following: str) -> tuple[Kind, str] | None:
+def _decide(sentence: Sentence, following: str, *, unfinished: bool) -> tuple[Kind, str] | None:
     marker = _MARKER.search(sentence.body)
     if marker and not _LABEL.match(sentence.body):
         return Kind.DIRECT, f"{marker.group().strip()} opens the turn of a questioner"
@@ -119,7 +124,7 @@ def _decide(sentence: Sentence, following: str) -> tuple[Kind, str] | None:
         evidence = mark_asks(sentence, following)
         if evidence and is_spoken_of(sentence, following):
             return Kind.QUOTED, evidence
-    elif sentence.marks and is_spoken_of(sentence, following):
+    elif (sentence.marks and is_spoken_of(sentence, following)) or (unfinished and _may_go_on(text)):
         return None
     else:
         evidence = (
@@ -128,6 +133,11 @@ def _decide(sentence: Sentence, following: str) -> tuple[Kind, str] | None:
     if evidence is None:
         return None
     return (Kind.SOFTENED if is_softened(text) else Kind.DIRECT), evidence
+
+
+def _may_go_on(text: str) -> bool:
+    """Whether more may have been meant to follow: …しているのか(もしれません), その紙には何(か)が."""
+    return _MAY_GO_ON.search(text) is not None and not (text.endswith("か") and _INTERROGATIVE.search(text))
 
 
 def _asks_without_particle(text: str, sentence: Sentence) -> str | None:

@@ -7,7 +7,7 @@ from filters import load_policy
 from filters.rules.question_in_answer import QuestionInAnswer
 
 
-@pytest.mark.parametrize("name", ["tuning", "held_out"])
+@pytest.mark.parametrize("name", ["tuning", "probes", "held_out"])
 def test_precision_and_recall_are_at_least_98_percent(name):
     precision, recall = precision_recall(judge(read(name)))
     assert precision >= 0.98
@@ -40,7 +40,7 @@ def test_softened_statements_are_kept_where_the_policy_says_so():
 
 
 def test_the_screen_of_a_batch_misses_nothing():
-    rows = read("tuning") + read("held_out")
+    rows = read("tuning") + read("probes") + read("held_out")
     policy = load_policy({"rules": ["question_in_answer"]})
     verdicts = policy.judge([{"messages": [{"role": "assistant", "content": row.text}]} for row in rows])
     assert [not verdict.kept for verdict in verdicts] == [said for _, said in judge(rows)]
