@@ -50,6 +50,7 @@ SCREEN = screen(
         rf"(?:はい|、|(?![らもなねよいはがをにでとっのわしどやけ、]))|(?<=いか)[がなに]{_FREE}",
         "け": rf"(?<=っけ){_END}",
         "。｡": r"(?<=は.)",
+        "は": r"\s*$",
         "つ": rf"(?<=いつ)(?![もつの]|か(?!ら)){_FREE}",
         "く": rf"(?<=いく)[つら](?![かもで]){_FREE}",
         "何": rf"(?![もら十百千]|か(?!ら)){_FREE}",
@@ -72,7 +73,7 @@ _HAS_LETTER = re.compile(r"[^\W\d_]")
 _MARKER = re.compile(
     r"(?:^|(?<=[\s#*「【\[]))(?:次の|追加の?)?(?:質問|設問|問い?|ユーザー?|Q|question|user|human)"
     r"\s*\d*(?:\*\*|】|\])?\s*:"
-    r"|^[#*\s]*Q\d*\.\s?(?=[^\x00-\x7f])",
+    r"|^[#*\s]*Q\d*(?:\.\s?(?=[^\x00-\x7f])|$)",
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"[-・•*+]\s+(?:ユーザ|user|human)", re.IGNORECASE)  # an item of a list: - ユーザー: admin
@@ -80,7 +81,8 @@ _DECORATION = re.compile(rf"(?:[\s*_」』”’\"'\])}}>]|[(\[【]{ASIDE}*[)\]�
 _MAY_GO_ON = re.compile(
     r"(?<!です)(?<!ます)(?<!でした)(?<!ました)(?<!ません)(?<!でしょう)(?<!ましょう)か$|[をがにはのでと]$"
 )
-_NAMED_ONLY = re.compile(r"[^でに]は$")
+_NAMED_ONLY = re.compile(r"[^でに]は$")  # お名前は。
+_NAMED_ALONE = re.compile(r"(?:の|^[おご])[^、の]{0,6}[^でに]は$")  # 花の名前は, with nothing behind it
 
 
 def find_questions(text: str) -> list[Question]:
@@ -94,7 +96,7 @@ def find_questions(text: str) -> list[Question]:
     sentences = split_sentences(text)
     found: list[Question] = []
     for sentence in sentences:
-        if not sentence.marks.strip("。\n") and not SCREEN.search(sentence.body):
+        if not sentence.marks.strip("。\n") and not SCREEN.search(sentence.body + sentence.marks[:1]):
             continue
         # Where full stops were used before, a last sentence without one may have been cut off by a token limit.
         unfinished = not sentence.marks and sentence.end == len(text) and "。" in text
@@ -115,7 +117,7 @@ def _is_only_a_quotation(sentences: tuple[Sentence, ...]) -> bool:
 
 def _decide(sentence: Sentence, following: str, *, unfinished: bool) -> tuple[Kind, str] | None:
     marker = _MARKER.search(sentence.body)
-    if marker and not _LABEL.match(sentence.body):
+    if marker and (":" in marker.group() or "." in sentence.marks + marker.group()) and not _LABEL.match(sentence.body):
         return Kind.DIRECT, f"{marker.group().strip()} opens the turn of a questioner"
     if not _HAS_LETTER.search(sentence.body.replace(OPAQUE, "")):
         return None
@@ -143,7 +145,7 @@ def _may_go_on(text: str) -> bool:
 def _asks_without_particle(text: str, sentence: Sentence) -> str | None:
     if _INTERROGATIVE.search(text):
         return open_interrogative(text)
-    if sentence.marks.startswith("。") and _NAMED_ONLY.search(text):
+    if (_NAMED_ONLY if sentence.marks.startswith("。") else _NAMED_ALONE).search(text):
         morphemes = tag(text)
         if len(morphemes) > 1 and morphemes[-1].is_particle("は") and morphemes[-2].pos == "名詞":
             return f"only names what it asks about ({shown(morphemes[-2:])})"

@@ -34,7 +34,12 @@ def precision_recall(judged: list[tuple[Labelled, bool]]) -> tuple[float, float]
 
 def main() -> None:
     show = "--errors" in sys.argv
-    for name in [word for word in sys.argv[1:] if not word.startswith("-")] or ["tuning", "probes", "held_out"]:
+    for name in [word for word in sys.argv[1:] if not word.startswith("-")] or [
+        "tuning",
+        "probes",
+        "held_out",
+        "held_out_later",
+    ]:
         judged = judge(read(name))
         by_category = defaultdict(list)
         for row, said in judged:
