@@ -82,7 +82,7 @@ def answers(count: int, seed: int = 0, asking: float = 0.07) -> Iterator[str]:
     """Yields answer-like texts of about 150 characters, of which a share holds a question."""
     draw = random.Random(seed)
     for _ in range(count):
-        sentences = [draw.choice(STATEMENTS)(draw) for _ in range(draw.choice([3, 4, 4, 5, 5, 6]))]
+        sentences = [draw.choice(STATEMENTS)(draw) for _ in range(draw.choice([3, 4, 5, 5, 6, 6]))]
         if draw.random() < asking:
             sentences.insert(draw.randint(1, len(sentences)), draw.choice(QUESTIONS)(draw))
         yield "".join(sentences)

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from filters.interrogatives import open_interrogative
-from filters.morphology import shown, tag
+from filters.morphology import Morpheme, shown, tag
 from filters.question_endings import asks_inside, ending_asks, is_softened
 from filters.question_marks import is_spoken_of, mark_asks
 from filters.screens import screen
@@ -82,7 +82,7 @@ _MAY_GO_ON = re.compile(
     r"(?<!です)(?<!ます)(?<!でした)(?<!ました)(?<!ません)(?<!でしょう)(?<!ましょう)か$|[をがにはのでと]$"
 )
 _NAMED_ONLY = re.compile(r"[^でに]は$")  # お名前は。
-_NAMED_ALONE = re.compile(r"(?:の|^[おご])[^、の]{0,6}[^でに]は$")  # 花の名前は, with nothing behind it
+_NAMED_ALONE = re.compile(r"(?:の|^[おご])[^、の]{0,6}[^でに]は$|とは$")  # 花の名前は, with nothing behind it
 
 
 def find_questions(text: str) -> list[Question]:
@@ -147,9 +147,16 @@ def _asks_without_particle(text: str, sentence: Sentence) -> str | None:
         return open_interrogative(text)
     if (_NAMED_ONLY if sentence.marks.startswith("。") else _NAMED_ALONE).search(text):
         morphemes = tag(text)
-        if len(morphemes) > 1 and morphemes[-1].is_particle("は") and morphemes[-2].pos == "名詞":
+        if morphemes[-1].is_particle("は") and _last_content(morphemes[:-1]) == "名詞":
             return f"only names what it asks about ({shown(morphemes[-2:])})"
     return None
+
+
+def _last_content(morphemes: list[Morpheme]) -> str:
+    """The part of speech of the last morpheme, or of what stands before と: 量子計算とは."""
+    if len(morphemes) > 1 and morphemes[-1].is_particle("と"):
+        morphemes = morphemes[:-1]
+    return morphemes[-1].pos if morphemes else ""
 
 
 def _joined(text: str) -> str:
