@@ -63,7 +63,7 @@ FROM each
 """
 _COUNTED = """
 WITH each AS (SELECT state, {value} AS value FROM rows WHERE state <> 'failed')
-SELECT least(value // ?, ?) AS bin, count(*), count(*) FILTER (WHERE state = 'kept')
+SELECT least(value // $width, $last) AS bin, count(*), count(*) FILTER (WHERE state = 'kept')
 FROM each WHERE value IS NOT NULL GROUP BY bin
 """
 
@@ -92,7 +92,7 @@ def _distribution(stored: StoredRows, name: str, value: str) -> Distribution | N
     width = _width(nearly_all - low + 1)
     first = low // width
     last = max(nearly_all // width, first)
-    counted = stored.ask(_COUNTED.format(value=value), width, last)
+    counted = stored.ask(_COUNTED.format(value=value), width=width, last=last)
     counts = {number: (before, after) for number, before, after in counted}
     bins = tuple(
         Bin(number * width, (number + 1) * width, *counts.get(number, (0, 0))) for number in range(first, last + 1)

@@ -125,7 +125,7 @@ def rule_hits(stored: StoredRows) -> tuple[RuleHits, ...]:
     """Return the hits of every rule of the policy, those with most hits first; rules without hits stand at the end."""
     findings = dict(stored.ask("SELECT rule, count(*) FROM found GROUP BY rule"))
     dropping = stored.dropping
-    found = stored.connection.execute(_RULES, {"dropping": dropping}).fetchall() if stored.files else []
+    found = stored.ask(_RULES, dropping=dropping) if stored.files else []
     quiet = [(name, 0, 0, 0) for name in stored.rules if name not in findings]
     return tuple(
         RuleHits(

@@ -73,8 +73,8 @@ def precisions(stored: StoredRows) -> dict[str, Precision]:
     ids = sorted({row_id for row_id, _ in marks})
     hits = stored.ask(
         "SELECT id, unnest(list_distinct([finding.rule FOR finding IN findings])) FROM stored WHERE id IN "
-        "(SELECT unnest(?))",
-        ids,
+        "(SELECT unnest($ids))",
+        ids=ids,
     )
     counted: dict[str, Counter[str]] = {}
     for row_id, rule in set(hits):

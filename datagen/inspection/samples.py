@@ -6,12 +6,13 @@ from typing import Any
 
 from datagen.inspection.evidence import Piece, pieces
 from datagen.inspection.stored_rows import StoredRows
-from datagen.inspection.thumbnails import thumbnails
+from datagen.inspection.thumbnails import thumbnail
 
 MOST_CARDS = 240
 _A_RULE = 16
 _KEPT = 32
 _A_FAILURE = 4
+_ORDER = ("dropped", "kept", "failed")
 # Shards of a run are sorted by a hash, so that neighbours have nothing in common: to draw whole neighbourhoods is as
 # good as to draw rows, and far fewer pictures have to be read.
 _NEIGHBOURS = 256
@@ -70,12 +71,6 @@ WITH each AS (
 )
 SELECT DISTINCT row FROM placed WHERE place <= most ORDER BY row
 """
-_TAKE = """
-SELECT row, coalesce(id, '') AS id, key, state, caption, messages, coalesce(findings, []) AS findings, error, source,
-    license, url, sha256,
-    [call.model || ' · ' || call.prompt FOR call IN coalesce(calls, [])] AS called
-FROM stored WHERE row IN (SELECT unnest($rows)) ORDER BY array_position(['dropped', 'kept', 'failed'], state), row
-"""
 
 
 def draw_rows(stored: StoredRows, seed: int = 0) -> list[int]:
@@ -92,41 +87,38 @@ def draw_rows(stored: StoredRows, seed: int = 0) -> list[int]:
         "seed": seed,
         "neighbours": _NEIGHBOURS if "recipe" in stored.manifest else 1,
     }
-    return [row for (row,) in stored.connection.execute(_DRAW, settings).fetchall()] if stored.files else []
+    return [row for (row,) in stored.ask(_DRAW, **settings)] if stored.files else []
 
 
 def take_cards(stored: StoredRows, rows: Sequence[int]) -> list[Card]:
     """Return rows as cards: the dropped ones first, then kept and failed ones, in the order of the shards."""
-    if not rows:
-        return []
-    found = stored.connection.sql(_TAKE, params={"rows": list(rows)}).to_arrow_table()
-    places = {row: stored.place(row) for row in rows}
-    pictures = thumbnails("image", places.values()) if "image" in stored.columns else {}
-    return [_card(row, pictures.get(places[row["row"]], ""), stored, *places[row["row"]]) for row in found.to_pylist()]
+    cards = [_card(row, stored) for row in stored.take(rows, pictures=True)]
+    return sorted(cards, key=lambda card: _ORDER.index(card.state))
 
 
-def _card(row: Mapping[str, Any], picture: str, stored: StoredRows, shard: Any, number: int) -> Card:
-    findings: list[dict[str, Any]] = row["findings"]
+def _card(row: Mapping[str, Any], stored: StoredRows) -> Card:
+    findings: list[dict[str, Any]] = row["findings"] or []
+    shard, number = stored.place(row["row"])
 
     def marked(text: str | None, turn: int) -> tuple[Piece, ...]:
         return tuple(pieces(text or "", [finding for finding in findings if finding["turn"] == turn]))
 
-    called = list(dict.fromkeys(row["called"]))
-    facts = {name: row[name] for name in ("source", "license", "url", "sha256") if row[name]}
+    facts = {name: str(row[name]) for name in ("source", "license", "url", "sha256") if row[name]}
+    if row["calls"]:
+        facts["calls"] = ", ".join(dict.fromkeys(f"{call['model']} · {call['prompt']}" for call in row["calls"]))
     return Card(
-        id=row["id"],
+        id=str(row["id"] or ""),
         key=row["key"] or "",
         state=row["state"],
         rules=tuple(sorted({finding["rule"] for finding in findings})),
         caption=marked(row["caption"], -1),
         messages=tuple(
-            Message(message["role"], marked(message["content"], turn))
-            for turn, message in enumerate(row["messages"] or [])
+            Message(message["role"], marked(message["content"], turn)) for turn, message in enumerate(row["messages"])
         ),
         findings=tuple(findings),
         error=row["error"],
-        picture=picture,
-        facts=facts | ({"calls": ", ".join(called)} if called else {}),
+        picture=thumbnail(row["image"]["bytes"]) if row["image"] and row["image"].get("bytes") else "",
+        facts=facts,
         shard=str(shard.relative_to(stored.run)),
         number=number,
     )

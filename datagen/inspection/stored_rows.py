@@ -6,6 +6,7 @@ moves them to disk when they outgrow its memory, so that a run of any length can
 """
 
 import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 
 from datagen.cut import read_manifest
 from datagen.errors import DatagenError
+from datagen.stored_conversations import messages_of
 from filters import PolicyError, Rule, load_policy
 
 MEMORY = "1GB"
@@ -34,6 +36,14 @@ _ABSENT = {
     "error": "NULL::STRUCT(class VARCHAR, message VARCHAR)",
     "calls": _NO_CALLS,
     "image": "NULL::STRUCT(bytes BLOB, path VARCHAR)",
+}
+_EMPTY: dict[str, Any] = {
+    "caption": "",
+    "findings": [],
+    "error": None,
+    "calls": [],
+    "image": None,
+    **dict.fromkeys(("task", "source", "sha256", "phash", "license", "url"), ""),
 }
 _PAIR_AS_MESSAGES = "[{'role': 'user', 'content': question}, {'role': 'assistant', 'content': answer}]"
 
@@ -158,13 +168,29 @@ class StoredRows:
             raise DatagenError(f"The shards of {self.run} cannot be read: {str(error).splitlines()[0]}") from error
         return self
 
-    def ask(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
+    def ask(self, query: str, **parameters: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a query; its parameters are written $name."""
         return self.connection.execute(query, parameters or None).fetchall()
 
     def place(self, row: int) -> tuple[Path, int]:
         """Return the shard of a row, and its number in it."""
         return self.files[row >> 32], row & 0xFFFFFFFF
+
+    def take(self, rows: Iterable[int], *, pictures: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield single rows with their number as `row`, in the order of the shards; columns that are absent are empty.
+
+        Args:
+            rows: their numbers; the row groups that they stand in are read, one after the other.
+            pictures: whether with the column `image`.
+        """
+        by_file: dict[int, list[int]] = {}
+        for row in sorted(set(rows)):
+            by_file.setdefault(row >> 32, []).append(row & 0xFFFFFFFF)
+        columns = [name for name in self.columns if pictures or name != "image"]
+        for number, places in by_file.items():
+            for place, found in _single_rows(self.files[number], places, columns):
+                head = {**_EMPTY, "key": found["id"]}
+                yield {**head, **found, "row": (number << 32) + place, "messages": messages_of(found)}
 
     def _view(self) -> None:
         """Make the view `stored`, in which columns that `datagen filter` was not given stand empty."""
@@ -182,6 +208,19 @@ class StoredRows:
             f"CREATE TEMP VIEW stored AS SELECT scanned.* EXCLUDE (filename, file_row_number), "  # noqa: S608 (constants)
             f"(files.number << 32) + file_row_number AS row{extra} FROM scanned JOIN files USING (filename)"
         )
+
+
+def _single_rows(path: Path, places: list[int], columns: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield rows of a Parquet file with their places; one row group is in memory at a time."""
+    with pq.ParquetFile(path) as file:
+        first = 0
+        for group in range(file.num_row_groups):
+            behind = first + file.metadata.row_group(group).num_rows
+            inside = [place for place in places if first <= place < behind]
+            if inside:
+                rows = file.read_row_group(group, columns).take([place - first for place in inside])
+                yield from zip(inside, rows.to_pylist(), strict=True)
+            first = behind
 
 
 def rule_name(entry: dict[str, Any]) -> str:
