@@ -96,4 +96,7 @@ def open_source(settings: recipe.Source, max_bytes: int) -> Source:
 
 
 def _is_parquet(path: Path) -> bool:
-    return path.suffix.lower() == ".parquet" or (path.is_dir() and next(path.rglob("*.parquet"), None) is not None)
+    from datagen.sources.folder import files_below
+
+    names = files_below(os.fsencode(path)) if path.is_dir() else iter([os.fsencode(path)])
+    return any(name.lower().endswith(b".parquet") for name in names)

@@ -44,7 +44,7 @@ class DatasetSource:
             raise
         except Exception as error:  # the hub client raises many kinds
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DatagenError(f"source.path: the data set {settings.path} cannot be loaded: {reason}") from error
+            raise DatagenError(f"source.path: the data set {settings.path} cannot be loaded ({reason}).") from error
 
     def _column(self, features: dict[str, Any]) -> str:
         import datasets

@@ -30,8 +30,9 @@ class FolderSource:
         """List the pictures."""
         if not os.path.isdir(self._root):  # noqa: PTH112 (names here are bytes)
             raise DatagenError(f"source.path: {os.fsdecode(self._root)} is not a folder; give a folder of pictures.")
-        for path in _files(self._root):
-            yield Entry(key_of(path[len(self._root) :].lstrip(b"/")), path)
+        for path in files_below(self._root):
+            if _is_input(os.path.basename(path)):  # noqa: PTH119
+                yield Entry(key_of(path[len(self._root) :].lstrip(b"/")), path)
 
     async def read(self, entry: Entry) -> bytes:
         """Return the bytes of one file."""
@@ -41,15 +42,19 @@ class FolderSource:
         """Nothing is held open."""
 
 
-def _files(root: bytes) -> Iterator[bytes]:
-    """Yield the files below a folder; a folder's own files and folders in the order of their names."""
+def files_below(root: bytes) -> Iterator[bytes]:
+    """Yield all files below a folder, at any depth; those of one folder in the order of their names.
+
+    Raises:
+        DatagenError: a folder cannot be listed.
+    """
     seen: set[tuple[int, int]] = set()
     waiting = [(root, True)]
     while waiting:
         path, is_folder = waiting.pop()
         if is_folder:
             waiting += [(os.path.join(path, name), below) for name, below in reversed(_listing(path, seen))]  # noqa: PTH118
-        elif _is_input(os.path.basename(path)):  # noqa: PTH119
+        else:
             yield path
 
 

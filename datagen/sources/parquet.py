@@ -14,6 +14,7 @@ from datagen import recipe
 from datagen.errors import DatagenError, nearest
 from datagen.failures import Failure
 from datagen.sources import Entry, key_of
+from datagen.sources.folder import files_below
 
 _GROUPS_HELD = 4
 
@@ -33,7 +34,8 @@ class ParquetSource:
     def _files(self) -> list[Path]:
         if not self._root.is_dir():
             return [self._root]
-        files = sorted(path for path in self._root.rglob("*.parquet") if path.is_file())
+        below = files_below(os.fsencode(self._root))
+        files = [Path(os.fsdecode(path)) for path in below if path.lower().endswith(b".parquet")]
         if not files:
             raise DatagenError(
                 f"source.path: {self._root} holds no .parquet files; give a folder that does, or a file."
@@ -83,7 +85,7 @@ class ParquetSource:
         try:
             column = await asyncio.to_thread(self._group, entry.path, entry.row_group)
         except (OSError, pa.ArrowException) as error:
-            raise Failure("unreadable", f"{os.fsdecode(entry.path)}: {error}") from error
+            raise Failure("unreadable", f"{key_of(entry.path)}: {error}") from error
         cell = column[entry.row].as_py()
         data = cell.get("bytes") if isinstance(cell, dict) else cell
         if not data:
@@ -102,8 +104,10 @@ class ParquetSource:
 def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DatagenError(f"source.path: {path} is no readable Parquet file: {error}") from error
+    except (OSError, pa.ArrowException, UnicodeError) as error:  # Arrow opens no file whose name is not UTF-8
+        raise DatagenError(
+            f"source.path: {str(path)!r} is no readable Parquet file ({error}). Write or name it anew, or move it away."
+        ) from error
 
 
 def _texts(file: pq.ParquetFile, path: Path, group: int, columns: list[str]) -> dict[str, list[Any]]:
