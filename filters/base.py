@@ -109,8 +109,8 @@ class TurnRule(Rule):
 
     def texts(self, content: str) -> list[str]:
         """The places that the rule objects to in a text, taken as a turn of its role; for examples."""
-        message = {"role": self.role, "content": content}
-        return [finding.text for finding in self.find(Sample({"messages": [message]}))]
+        messages = [] if self.role == "caption" else [{"role": self.role, "content": content}]
+        return [finding.text for finding in self.find(Sample({"messages": messages, "caption": content}))]
 
     def find_in_batch(self, batch: Batch) -> Iterator[tuple[int, Finding]]:
         """Shows `spans` the turns of the batch that pass the screen."""

@@ -49,6 +49,15 @@ def test_a_rule_of_a_user_loads_by_dotted_name(my_rules, reference):
     assert policy.statistics["barking"].hits == 1
 
 
+def test_a_rule_can_read_captions(my_rules):
+    my_rules = __import__("my_rules")
+    my_rules.Barking.role = "caption"
+    policy = load_policy({"rules": ["my_rules:Barking"]})
+    (verdict,) = policy.judge([{"messages": SAMPLE["messages"], "caption": "犬がワンワンと鳴いている。"}])
+    assert [(finding.turn, finding.start) for finding in verdict.findings] == [(-1, 2)]
+    assert my_rules.Barking().texts("ワンワン") == ["ワンワン"]
+
+
 def test_settings_of_a_users_rule_are_checked(my_rules):
     with pytest.raises(PolicyError, match='did you mean "word"'):
         load_policy({"rules": [{"rule": "my_rules:Barking", "settings": {"words": "x"}}]})
