@@ -143,8 +143,10 @@ def parse_classes(document: Any, shown: str) -> ClassLists:
     """
     if not isinstance(document, dict):
         raise DatagenError(f"{shown}: write an object of subsets, {{subset: [class names]}}.")
+    subsets = {name: _subset(name, entry) for name, entry in document.items() if not name.startswith("_")}
+    if not subsets:
+        raise DatagenError(f"{shown} has no subsets; write {{subset: [class names]}}.")
     try:
-        subsets = {name: _subset(name, entry) for name, entry in document.items() if not str(name).startswith("_")}
         return ClassLists.model_validate({"subsets": subsets, "source": str(document.get("_source", ""))})
     except ValidationError as error:
         fault = error.errors()[0]

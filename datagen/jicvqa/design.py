@@ -77,8 +77,8 @@ def nearest_design(similarity: Matrix, counts: Counts) -> Design:
     table: Counter[tuple[OptionSet, int]] = Counter()
     for own, count in enumerate(counts):
         if count:
-            first, second, third, fourth = sorted([own, *order_of(similarity, own)[: CHOICES - 1]])
-            table[(first, second, third, fourth), own] += int(count)
+            members = _option_set(sorted([own, *order_of(similarity, own)[: CHOICES - 1]]))
+            table[members, own] += int(count)
     return Design.of(table)
 
 
@@ -106,12 +106,16 @@ def mutual_design(similarity: Matrix, forbidden: npt.NDArray[np.bool_], counts: 
     pairwise = mutual(similarity)
     programme = _solved(pairwise, forbidden, counts.astype(np.float64))
     amounts = _whole(programme, counts)
+    left = counts - _questions_per_class(programme.members, amounts, len(counts))
+    if left.sum() > counts.sum() % CHOICES:
+        unbounded = programme._replace(bounds=counts[programme.members].min(axis=1, initial=counts.max(initial=0)))
+        amounts = _whole(unbounded, counts)
+        left = counts - _questions_per_class(programme.members, amounts, len(counts))
     table: Counter[tuple[OptionSet, int]] = Counter()
     for members, amount in zip(programme.members.tolist(), amounts.tolist(), strict=True):
         for member in members if amount else ():
-            table[tuple(members), member] += amount
-    left = counts - _questions_per_class(programme.members, amounts, len(counts))
-    for members, member in _left_over(programme, left):
+            table[_option_set(members), member] += amount
+    for members, member in _left_over(programme, amounts, left):
         table[members, member] += 1
     return Design.of(table)
 
@@ -133,17 +137,29 @@ class _Programme(NamedTuple):
 
 def _solved(pairwise: Matrix, forbidden: npt.NDArray[np.bool_], counts: npt.NDArray[np.float64]) -> _Programme:
     """Return the linear programme's solution, spread over several sets a class where that costs little."""
-    spread = _generated(pairwise, forbidden, counts, _SPREAD)
-    free = _generated(pairwise, forbidden, counts, 1.0)
+    free = _generated(pairwise, forbidden, counts, 1.0, neighbour_sets(pairwise, forbidden))
+    spread = _generated(pairwise, forbidden, counts, _SPREAD, [_option_set(row) for row in free.members.tolist()])
     dearer = spread.left_over > free.left_over + 1e-6 or spread.value < _SPREAD_COST * free.value
     return free if dearer else spread
 
 
 def _generated(
-    pairwise: Matrix, forbidden: npt.NDArray[np.bool_], counts: npt.NDArray[np.float64], share: float
+    pairwise: Matrix,
+    forbidden: npt.NDArray[np.bool_],
+    counts: npt.NDArray[np.float64],
+    share: float,
+    sets: list[OptionSet],
 ) -> _Programme:
-    """Solve by column generation: solve, look for sets that beat the prices, add them, until there are none."""
-    sets = neighbour_sets(pairwise, forbidden)
+    """Solve by column generation: solve, look for sets that beat the prices, add them, until there are none.
+
+    Args:
+        pairwise: (n, n) symmetric similarities.
+        forbidden: (n, n), true for pairs that must not stand together.
+        counts: the questions of each class.
+        share: the largest share of its questions that a class may have in one set.
+        sets: to begin with.
+    """
+    sets = list(sets)
     known = set(sets)
     for _ in range(_ROUNDS):
         members = np.array(sets, dtype=np.int64).reshape(-1, CHOICES)
@@ -190,21 +206,24 @@ def _whole(programme: _Programme, counts: Counts) -> Counts:
     return whole
 
 
-def _left_over(programme: _Programme, left: Counts) -> Iterable[tuple[OptionSet, int]]:
-    """Place the questions outside the balance: each time in the set that takes the most of such classes at once."""
+def _left_over(programme: _Programme, amounts: Counts, left: Counts) -> Iterable[tuple[OptionSet, int]]:
+    """Place the questions outside the balance: each time in the set that takes the most of such classes at once.
+
+    Among equals a set that is used anyway comes first, so that no set has one question alone.
+    """
     left = left.copy()
-    order = np.argsort(-programme.gains, kind="stable")
+    order = np.lexsort((-programme.gains, amounts == 0))
     members = programme.members[order]
     while left.any() and len(members):
         taken = (left[members] > 0).sum(axis=1)
         best = int(taken.argmax())
         if not taken[best]:
             return
-        row = members[best].tolist()
+        row = _option_set(members[best].tolist())
         for member in row:
             if left[member] > 0:
                 left[member] -= 1
-                yield tuple(row), member
+                yield row, member
 
 
 def _questions_per_class(members: npt.NDArray[np.int64], amounts: Counts, classes: int) -> Counts:
@@ -216,6 +235,11 @@ def _memberships(members: npt.NDArray[np.int64], classes: int) -> csc_matrix:
     columns = np.repeat(np.arange(len(members)), CHOICES)
     sets = csc_matrix((np.ones(members.size), (members.ravel(), columns)), shape=(classes, len(members)))
     return hstack([sets, identity(classes)]).tocsc()
+
+
+def _option_set(row: list[int]) -> OptionSet:
+    first, second, third, fourth = row
+    return first, second, third, fourth
 
 
 def _by_set(members: npt.NDArray[np.int64], answers: npt.NDArray[np.float64]) -> Design:

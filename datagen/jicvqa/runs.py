@@ -12,12 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from datagen.errors import DatagenError
 from datagen.jicvqa import distractors as distractors_file
 from datagen.jicvqa.build import make_questions, place_rows, refuse_existing, write_build
-from datagen.jicvqa.classes import ClassLists, load_classes
+from datagen.jicvqa.classes import CHOICES, ClassLists, load_classes
 from datagen.jicvqa.distractors import Method, load_distractors
 from datagen.jicvqa.evaluation import Settings
 from datagen.jicvqa.files import json_text, write_text
 from datagen.jicvqa.models import Server
 from datagen.jicvqa.pictures import Gathered, LostPicture, Scratch, download, gather, reader_of
+from datagen.jicvqa.questions import Question
 from datagen.jicvqa.ranking import RankingChoice, rank_classes
 from datagen.jicvqa.tables import ImageRow, Table, open_table, read_rows
 
@@ -87,9 +88,8 @@ def build(images: str, distractors: Path, out: Path, seed: int, fetching: Fetchi
         )
         if recorded.method == "mutual" and part["questions_outside_balance"] > 3:
             _CONSOLE.print(
-                f"  {part['questions_outside_balance']} questions are outside the balance of their option sets: one "
-                "class has too many images (more than a quarter), or too few others to stand with. Drop some of its "
-                "images, or add images of other classes."
+                f"  {part['questions_outside_balance']} questions are outside the balance of their option sets: "
+                f"{_too_many(questions, name)} Drop some of its images, or add images of other classes."
             )
     if lost:
         _CONSOLE.print(f"{len(lost):,} pictures could not be had; {out / 'lost.jsonl'} says why.")
@@ -219,6 +219,15 @@ def _pictures(
     if not gathered:
         raise DatagenError(f"None of the {len(rows):,} pictures can be read (the first: {lost[0].reason}).")
     return gathered, lost
+
+
+def _too_many(questions: list[Question], subset: str) -> str:
+    """Return a sentence on the largest class of a subset."""
+    counts = Counter(question.category for question in questions if question.subset == subset)
+    name, count = counts.most_common(1)[0]
+    if count * CHOICES > counts.total():
+        return f"'{name}' has {count:,} of {counts.total():,} images, which is more than a quarter."
+    return "names that may not stand together leave too few combinations for these class counts."
 
 
 def _counts(table: str, lists: ClassLists) -> dict[str, Counter[str]]:

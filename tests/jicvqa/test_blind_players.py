@@ -1,0 +1,92 @@
+"""Promise: on a build by `mutual` no blind player earns more than chance; on one by `nearest` they are found out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datagen.jicvqa import blind
+from datagen.jicvqa.audit import OVERALL, Audit, Gates, audit
+from datagen.jicvqa.benchmark import Benchmark
+from datagen.jicvqa.build import make_questions, place_rows
+from datagen.jicvqa.classes import load_classes
+from datagen.jicvqa.distractors import Method, Ranker, make_distractors
+from datagen.jicvqa.questions import Question
+from datagen.jicvqa.similarity import Matrix
+from tests.jicvqa.conftest import rows_of, uneven_counts
+
+
+def vectors(seed: int) -> dict[str, Matrix]:
+    """Return the similarity of random vectors, by subset, as a language model's ranking might be."""
+    draw = np.random.default_rng(seed)
+    matrices = {}
+    for name, subset in load_classes().subsets.items():
+        own = draw.normal(size=(len(subset.names), 8))
+        own /= np.linalg.norm(own, axis=1, keepdims=True)
+        matrices[name] = (own @ own.T + 1) / 2
+        np.fill_diagonal(matrices[name], 0)
+    return matrices
+
+
+def audited(method: Method) -> Audit:
+    """Audit a build of the real shape whose ranking the players know, with another similarity beside it."""
+    distractors = make_distractors(load_classes(), vectors(1), Ranker(kind="llm", model="vectors"), method)
+    questions, _ = make_questions(place_rows(rows_of(uneven_counts()), distractors, "table"), distractors, seed=3)
+    assert len(questions) == 7654
+    return audit(Benchmark(Path("build"), questions, distractors, None), Gates(), {"other": vectors(2)})
+
+
+@pytest.fixture(scope="module")
+def balanced() -> Audit:
+    return audited("mutual")
+
+
+def test_no_blind_player_beats_chance_on_a_balanced_build_overall_and_in_each_subset(balanced: Audit) -> None:
+    assert len(balanced.scopes) == 5
+    for scope in balanced.scopes.values():
+        assert len(scope.players) >= 15
+        for player, share in scope.players.items():
+            assert share.low <= 0.25 <= share.high, player
+        assert scope.ceiling <= 0.25 + 4 / scope.questions
+        assert scope.one_answer_sets == 0
+        assert scope.position_p > 0.05
+        assert not scope.never_answer
+        assert not scope.always_answer
+    assert not balanced.names
+    assert balanced.passed
+
+
+def test_the_rule_of_the_paper_is_found_out_and_fails_the_gates() -> None:
+    found = audited("nearest")
+    players = found.scopes[OVERALL].players
+    assert players["neighbourhood, ranker's ranking"].value > 0.8
+    assert players["option-set memory"].value > 0.8
+    assert players["all hints combined"].value > 0.8
+    assert {verdict.gate for verdict in found.verdicts if not verdict.passed} >= {"blind_excess", "ceiling_excess"}
+
+
+def question(number: int, choices: str, answer: str) -> Question:
+    return Question(str(number), "s", "花", tuple(choices), answer)
+
+
+def test_every_player_can_win() -> None:
+    """A player that never earns anything would pass any benchmark."""
+    always_second = [question(n, "あいうえ", "い") for n in range(40)]
+    table = blind.table_of(always_second)
+    for player in ("position majority", "class prior", "answers per offer", "option-set memory"):
+        assert blind.credit(blind.learning_players(table)[player], table.answers) == 40, player
+    longest = [question(n, "あいうえ", "あ") for n in range(3)]
+    widened = [Question(q.id, "s", "花", ("あああ", "い", "う", "え"), "あああ") for q in longest]
+    table = blind.table_of(widened)
+    assert blind.credit(blind.fixed_players(table, {})["longest option"], table.answers) == 3
+
+
+def test_the_ceiling_is_what_a_player_with_all_frequencies_earns() -> None:
+    questions = [question(n, "あいうえ", "あ") for n in range(6)] + [
+        question(6 + n, "えういあ", "う") for n in range(2)
+    ]
+    assert blind.ceiling(blind.table_of(questions)) == 6
+
+
+def test_a_card_counter_is_reported_although_no_even_table_can_stop_it(balanced: Audit) -> None:
+    assert balanced.scopes[OVERALL].card_counter > 0.3

@@ -1,0 +1,132 @@
+"""Promise: a model is asked every question once with its picture; answers are kept, and what failed is asked again."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from datagen.jicvqa.benchmark import load_benchmark
+from datagen.jicvqa.questions import read_question
+from tests.conftest import TinyServer
+from tests.jicvqa.conftest import command, model_server
+
+MINIATURE = Path(__file__).parents[2] / "examples" / "jic_miniature"
+
+
+def text_of(document: dict[str, Any]) -> str:
+    text: str = document["messages"][0]["content"][1]["text"]
+    return text
+
+
+def first_option(document: dict[str, Any]) -> str:
+    return read_question(text_of(document))[1][0]
+
+
+def results_of(folder: Path) -> dict[str, Any]:
+    results: dict[str, Any] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return results
+
+
+def test_the_published_sentence_and_the_picture_are_sent(small_build: Path, tmp_path: Path) -> None:
+    with model_server(first_option) as served:
+        outcome = command(
+            "evaluate", small_build, "--model", "told", "--endpoint", served.endpoint, "--out", tmp_path / "e"
+        )
+    assert outcome.code == 0, outcome.error
+    benchmark = load_benchmark(small_build)
+    assert {text_of(request) for request in served.requests} == {question.text for question in benchmark.questions}
+    assert len(served.requests) == 48
+    url = served.requests[0]["messages"][0]["content"][0]["image_url"]["url"]
+    assert base64.b64decode(url.removeprefix("data:image/jpeg;base64,")).startswith(b"\xff\xd8")
+
+
+def test_a_model_that_always_says_the_first_earns_a_quarter_and_nothing_circularly(
+    small_build: Path, tmp_path: Path
+) -> None:
+    with model_server(first_option) as served:
+        arguments = ("--model", "told", "--endpoint", served.endpoint, "--out", tmp_path / "e", "--circular")
+        assert command("evaluate", small_build, *arguments).code == 0
+        assert len(served.requests) == 4 * 48
+    results = results_of(tmp_path / "e")
+    assert results["micro"]["strict"]["value"] == 0.25
+    assert results["micro"]["circular"]["value"] == 0
+    assert results["micro"]["questions"] == 48
+    items = pq.read_table(tmp_path / "e" / "items.parquet").to_pylist()
+    assert len(items) == 192
+    assert {item["outcome"] for item in items} == {"correct", "wrong"}
+
+
+def test_letters_are_asked_for_and_read(small_build: Path, tmp_path: Path) -> None:
+    with model_server(lambda _: "C") as served:
+        arguments = ("--model", "told", "--endpoint", served.endpoint, "--out", tmp_path / "e", "--form", "letters")
+        assert command("evaluate", small_build, *arguments).code == 0
+    text = text_of(served.requests[0])
+    assert text.startswith("この画像にはどの")
+    assert "\nA. " in text
+    assert "\nD. " in text
+    assert text.endswith("与えられた選択肢の中から最も適切な回答のアルファベットを直接記入してください。")
+    assert results_of(tmp_path / "e")["micro"]["strict"]["value"] == pytest.approx(0.25, abs=0.03)
+
+
+def test_what_failed_is_asked_again_and_nothing_else(small_build: Path, tmp_path: Path) -> None:
+    refused = {question.text for question in load_benchmark(small_build).questions[:5]}
+
+    def answer(document: dict[str, Any]) -> str | int:
+        return 400 if text_of(document) in refused else first_option(document)
+
+    with model_server(answer) as served:
+        arguments = ("--model", "told", "--endpoint", served.endpoint, "--out", tmp_path / "e")
+        outcome = command("evaluate", small_build, *arguments)
+        assert outcome.code == 1
+        assert "questions failed" in outcome.output
+        failed = results_of(tmp_path / "e")["micro"]["outcomes"]["failed"]
+        assert failed >= 5
+        refused.clear()
+        served.requests.clear()
+        assert command("evaluate", small_build, *arguments).code == 0
+        assert len(served.requests) == failed
+    assert results_of(tmp_path / "e")["micro"]["outcomes"]["failed"] == 0
+
+
+def test_another_model_or_form_does_not_mix_into_a_folder(small_build: Path, tmp_path: Path) -> None:
+    with model_server(first_option) as served:
+        arguments = ("--model", "told", "--endpoint", served.endpoint, "--out", tmp_path / "e")
+        assert command("evaluate", small_build, *arguments).code == 0
+        outcome = command("evaluate", small_build, *arguments, "--form", "letters")
+    assert outcome.code == 2
+    assert "form was list, is letters" in outcome.error
+
+
+def test_a_build_without_pictures_is_refused(small_build: Path, tmp_path: Path) -> None:
+    published = tmp_path / "published"
+    published.mkdir()
+    (published / "a.csv").write_bytes((small_build / "jaflower30.csv").read_bytes())
+    outcome = command("evaluate", published, "--model", "told", "--endpoint", "http://127.0.0.1:9/v1")
+    assert outcome.code == 2
+    assert "has no pictures" in outcome.error
+
+
+def test_a_dead_endpoint_ends_in_a_sentence(small_build: Path, tmp_path: Path) -> None:
+    outcome = command(
+        "evaluate", small_build, "--model", "m", "--endpoint", "http://127.0.0.1:9/v1", "--out", tmp_path / "e"
+    )
+    assert outcome.code == 2
+    assert "does not answer" in outcome.error
+
+
+def test_the_tiny_model_beats_chance_on_the_miniature(tiny_server: TinyServer, tmp_path: Path) -> None:
+    distractors, build, out = tmp_path / "d.json", tmp_path / "miniature", tmp_path / "e"
+    assert command("distractors", "--classes", MINIATURE / "classes.json", "--out", distractors).code == 0
+    images = MINIATURE / "images.csv"
+    assert command("build", "--images", images, "--distractors", distractors, "--out", build).code == 0
+    assert command("audit", build).code == 0
+    arguments = ("--model", tiny_server.model, "--endpoint", tiny_server.url, "--out", out)
+    outcome = command("evaluate", build, *arguments)
+    assert outcome.code == 0, outcome.error
+    results = results_of(out)
+    assert list(results["subsets"]) == ["flower", "food", "landmark", "facility"]
+    assert results["macro"]["low"] > 0.25
+    assert "| tiny-vlm | strict |" in (out / "results.md").read_text(encoding="utf-8")

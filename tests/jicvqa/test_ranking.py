@@ -1,0 +1,168 @@
+"""Promise: a model ranks each class from the closed list, once; any other name is refused, and answers are kept."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datagen.jicvqa.distractors import load_distractors
+from tests.jicvqa.conftest import command, model_server
+
+LISTS = {"花壇": {"word": "花", "classes": ["桜", "梅", "桃", "バラ", "ユリ", "キク"]}}
+
+
+def choices_of(document: dict[str, Any]) -> list[str]:
+    choices: list[str] = document["structured_outputs"]["choice"]
+    return choices
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Path:
+    path = tmp_path / "classes.json"
+    path.write_text(json.dumps(LISTS, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def ranked(lists: Path, endpoint: str, *more: object) -> tuple[Any, Path]:
+    out = lists.with_name("distractors.json")
+    arguments = ("--classes", lists, "--ranker", "llm", "--endpoint", endpoint, "--out", out, "--orders", 2)
+    return command("distractors", *arguments, "--picks", 3, *more), out
+
+
+def alphabetical(document: dict[str, Any]) -> str:
+    return min(choices_of(document))
+
+
+def test_calls_are_classes_times_orders_times_picks_and_are_never_paid_twice(lists: Path) -> None:
+    with model_server(alphabetical) as served:
+        outcome, out = ranked(lists, served.endpoint)
+        assert outcome.code == 0, outcome.error
+        assert len(served.requests) <= 6 * 2 * 3
+        calls, text = len(served.requests), out.read_text(encoding="utf-8")
+        assert ranked(lists, served.endpoint)[0].code == 0
+        assert len(served.requests) == calls
+        assert out.read_text(encoding="utf-8") == text
+
+
+def test_the_file_says_who_ranked_and_how(lists: Path) -> None:
+    with model_server(alphabetical) as served:
+        ranker = load_distractors(ranked(lists, served.endpoint, "--seed", 7)[1]).ranker
+    assert (ranker.kind, ranker.model, ranker.seed, ranker.orders, ranker.picks) == ("llm", "told", 7, 2, 3)
+    assert len(ranker.prompt_digest) == 16
+
+
+def test_picks_are_merged_over_orders_into_a_similarity(lists: Path) -> None:
+    with model_server(alphabetical) as served:
+        rows = load_distractors(ranked(lists, served.endpoint)[1]).subsets["花壇"].similarity
+    names = sorted(LISTS["花壇"]["classes"])
+    for name, row in rows.items():
+        assert list(row) == [other for other in names if other != name][:3]
+        assert list(row.values()) == pytest.approx([1, 2 / 3, 1 / 3], abs=1e-5)
+
+
+def test_candidates_come_in_other_orders_so_that_a_favoured_place_evens_out(lists: Path) -> None:
+    with model_server(lambda document: choices_of(document)[0]) as served:
+        ranked(lists, served.endpoint)
+        orders = {tuple(choices_of(document)) for document in served.requests if len(choices_of(document)) == 5}
+    assert len(orders) > 6
+
+
+def test_a_model_that_talks_nonsense_is_asked_again_and_then_refused(lists: Path) -> None:
+    with model_server(lambda _: "チューリップ") as served:
+        outcome, out = ranked(lists, served.endpoint)
+        assert outcome.code == 2
+        assert "'チューリップ', which is not in the list" in outcome.error
+        assert not out.exists()
+        assert len(served.requests) >= 3
+
+
+def test_a_model_that_stumbles_once_is_forgiven(lists: Path) -> None:
+    seen: list[int] = []
+
+    def stumbling(document: dict[str, Any]) -> str:
+        seen.append(1)
+        return "さくらんぼ" if len(seen) == 1 else alphabetical(document)
+
+    with model_server(stumbling) as served:
+        assert ranked(lists, served.endpoint)[0].code == 0
+
+
+def test_a_server_that_refuses_ends_in_a_sentence_and_keeps_the_answers(lists: Path) -> None:
+    def failing(document: dict[str, Any]) -> str | int:
+        return 400 if len(choices_of(document)) == 4 else alphabetical(document)
+
+    with model_server(failing) as served:
+        outcome, out = ranked(lists, served.endpoint)
+    assert outcome.code == 2
+    assert "could not be asked" in outcome.error
+    assert not out.exists()
+    assert out.with_suffix(".answers.jsonl").read_text(encoding="utf-8")
+
+
+def test_a_journal_that_was_cut_short_is_read_as_far_as_it_goes(lists: Path) -> None:
+    with model_server(alphabetical) as served:
+        _, out = ranked(lists, served.endpoint)
+        calls, text = len(served.requests), out.read_bytes()
+        journal = out.with_suffix(".answers.jsonl")
+        journal.write_bytes(journal.read_bytes()[: len(journal.read_bytes()) // 2])
+        assert ranked(lists, served.endpoint)[0].code == 0
+        assert 0 < len(served.requests) - calls < calls
+        assert out.read_bytes() == text
+
+
+def test_llm_without_an_endpoint_is_refused(lists: Path) -> None:
+    outcome = command("distractors", "--classes", lists, "--ranker", "llm", "--out", lists.with_name("d.json"))
+    assert outcome.code == 2
+    assert "--endpoint" in outcome.error
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("[", "not valid JSON"),
+        ('["桜"]', "write an object of subsets"),
+        ('{"花": ["桜", "梅", "バラ"]}', "花: it has 3 classes, but a question needs 4"),
+        ('{"花": ["桜", "梅", "バラ", "桜"]}', "are one name"),
+        ('{"花": ["桜", "サクラ", "バラ", "ユリ", "キク"]}', "桜/サクラ name the same thing"),
+        (
+            '{"花": ["桜", "梅", "バラ", "ユリ", {"name": "キク", "aliases": ["バラ"]}]}',
+            "バラ/キク name the same thing",
+        ),
+        ('{"花": {"word": "花", "classes": ["桜", "梅", "バラ", "ユリ"], "colour": 1}}', "colour"),
+        ('{"花": ["桜", "梅", "バラ", 7]}', "花"),
+        ('{"花": ["桜", "山桜", "桜草", "桜餅", "八重桜", "梅"]}', "can stand in no question"),
+        ("{}", "subsets"),
+    ],
+)
+def test_bad_class_lists_end_in_a_sentence(tmp_path: Path, content: str, says: str) -> None:
+    (tmp_path / "c.json").write_text(content, encoding="utf-8")
+    outcome = command("distractors", "--classes", tmp_path / "c.json", "--out", tmp_path / "d.json")
+    assert outcome.code == 2
+    assert says in outcome.error
+    assert not (tmp_path / "d.json").exists()
+
+
+def test_two_things_that_sound_alike_may_be_declared_distinct(tmp_path: Path) -> None:
+    lists = {"食": {"classes": ["カキ", "柿", "梨", "桃", "栗", "餅"], "distinct": [["カキ", "柿"]]}}
+    (tmp_path / "c.json").write_text(json.dumps(lists, ensure_ascii=False), encoding="utf-8")
+    assert command("distractors", "--classes", tmp_path / "c.json", "--out", tmp_path / "d.json").code == 0
+    for option_set in load_distractors(tmp_path / "d.json").subsets["食"].option_sets:
+        assert not {"カキ", "柿"} <= set(option_set.classes)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d | {"method": "random"}, "method"),
+        (lambda d: d | {"extra": 1}, "extra"),
+        (lambda d: d["subsets"]["花壇"]["similarity"].update({"桜": {"松": 0.5}}) or d, "松 is not in the class list"),
+    ],
+)
+def test_a_changed_distractors_file_is_refused(lists: Path, tmp_path: Path, change: Any, says: str) -> None:
+    path = tmp_path / "d.json"
+    assert command("distractors", "--classes", lists, "--out", path).code == 0
+    path.write_text(json.dumps(change(json.loads(path.read_text(encoding="utf-8")))), encoding="utf-8")
+    outcome = command("build", "--images", tmp_path / "t.csv", "--distractors", path, "--out", tmp_path / "b")
+    assert outcome.code == 2
+    assert says in outcome.error

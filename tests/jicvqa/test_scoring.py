@@ -1,0 +1,102 @@
+"""Promise: an answer counts when it names exactly one option; the official score stands beside the strict one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datagen.jicvqa.evaluation import Item
+from datagen.jicvqa.results import results_markdown, summarise
+from datagen.jicvqa.scoring import Outcome, official, outcome_of, read_answer
+
+CHOICES = ("ラン", "スズラン", "つばき", "寺・神社")
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        ("スズラン", "correct"),
+        ("「スズラン」", "correct"),
+        ("この花はスズランです。", "correct"),
+        ("正解はスズランです", "correct"),
+        ("すずらん", "correct"),
+        ("B", "correct"),
+        ("b.", "correct"),
+        ("(B)", "correct"),
+        ("（Ｂ）", "correct"),
+        ("答えはBです。", "correct"),
+        ("回答: B", "correct"),
+        ("B. スズラン", "correct"),
+        ("B: スズラン", "correct"),
+        ("ラン", "wrong"),
+        ("ツバキ", "wrong"),
+        ("A", "wrong"),
+        ("寺・神社", "wrong"),
+        ("", "none"),
+        ("わかりません", "none"),
+        ("椿の花", "none"),
+        ("E", "none"),
+        ("AB", "none"),
+        ("['ラン', 'スズラン', 'つばき', '寺・神社']", "several"),
+        ("ランかスズラン", "several"),
+        ("A. スズランまたはつばき", "several"),
+    ],
+)
+def test_answers_are_read_strictly(answer: str, outcome: Outcome) -> None:
+    assert outcome_of(read_answer(answer, CHOICES), 1) == outcome
+
+
+def test_a_letter_with_another_options_text_is_judged_by_the_text() -> None:
+    assert outcome_of(read_answer("A. スズラン", CHOICES), 1) == "correct"
+
+
+def test_a_letter_that_is_itself_an_option_names_that_option() -> None:
+    assert read_answer("B", ("B", "A", "D", "C")).choice == 0
+
+
+@given(st.text(max_size=40))
+def test_any_answer_gets_one_outcome(answer: str) -> None:
+    assert outcome_of(read_answer(answer, CHOICES), 1) in {"correct", "wrong", "none", "several"}
+
+
+@given(st.permutations(list(CHOICES)), st.integers(0, 3))
+def test_every_option_is_read_in_every_place(choices: list[str], place: int) -> None:
+    assert read_answer(choices[place], choices).choice == place
+
+
+def item(identity: str, turn: int, outcome: Outcome, subset: str = "s", response: str = "") -> Item:
+    chosen = "ラン" if outcome == "wrong" else ""
+    return Item(
+        identity, turn, subset, "スズラン", CHOICES, response, outcome, chosen, "スズラン" in response, "stop", 1, 1
+    )
+
+
+def test_circular_counts_a_question_only_when_all_rotations_are_right() -> None:
+    items = [item("1", turn, "correct") for turn in range(4)]
+    items += [item("2", turn, "correct" if turn else "wrong") for turn in range(4)]
+    results = summarise("m", items)
+    assert results.micro.circular is not None
+    assert results.micro.circular.value == 0.5
+    assert results.micro.strict.value == 7 / 8
+    assert results.micro.questions == 2
+    assert results.confusions == [("s", "スズラン", "ラン", 1)]
+
+
+def test_macro_is_the_mean_of_the_subsets_and_micro_that_of_the_questions() -> None:
+    items = [item("1", 0, "correct", "a"), *(item(str(n), 0, "none", "b") for n in range(2, 5))]
+    results = summarise("m", items)
+    assert results.macro.value == 0.5
+    assert results.micro.strict.value == 0.25
+    assert results.micro.outcomes == {"correct": 1, "wrong": 0, "none": 3, "several": 0, "failed": 0}
+
+
+def test_the_papers_rows_stand_beside_the_published_subsets_alone() -> None:
+    names = ("jaflower30", "jafood101", "jalandmark10", "jafacility20")
+    table = results_markdown(summarise("m", [item(name, 0, "correct", name) for name in names]))
+    assert "| Qwen2.5-VL-7B | published | 0.87 | 0.91 | 0.79 | 0.92 | 0.93 |" in table
+    assert "NLP2025" in table
+    assert "published" not in results_markdown(summarise("m", [item("1", 0, "correct", "mine")]))
+
+
+def test_official_is_a_substring_with_all_its_faults() -> None:
+    assert official("ラン", "スズランです")
+    assert not official("桜", "サクラ")
