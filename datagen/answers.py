@@ -7,10 +7,11 @@ import orjson
 
 from datagen.failures import Failure
 
-# A short label (問, 答, Q, A) does not follow a letter or digit: 疑問：and U.S.A. are none.
+# A short label (問, 答, Q, A) begins a line or follows a sentence or space: 疑問：and U.S.A. are none.
+_APART = r"(?<![^\s。．？！?!）」』*])"
 _LABEL = re.compile(
-    r"\**(?:(?P<question>質問|問い|(?<!\w)[問QＱ])|回答|解答|答え|(?<!\w)[答AＡ])"
-    r"\s{0,3}[0-9０-９]{0,3}\s{0,3}\**[：:．.]\**"
+    rf"\*{{0,3}}(?:(?P<question>質問|問い|{_APART}[問QＱ])|回答|解答|答え|{_APART}[答AＡ])"
+    r"\s{0,3}[0-9０-９]{0,3}\s{0,3}\*{0,3}[：:．.]\*{0,3}"
 )
 _FENCE = "```"
 
@@ -34,7 +35,7 @@ def read_caption(text: str) -> str:
         Failure: `empty_answer` or `unparsable_answer`.
     """
     document = _json(text)
-    if document is None and not text.lstrip().startswith(("{", "[")):
+    if document is None and not text.lstrip().startswith(("{", "[", _FENCE)):
         return _filled(text)
     return _filled(_field(document, "caption", text))
 

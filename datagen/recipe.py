@@ -291,11 +291,12 @@ def _sentence(error: ValidationError) -> str:
         return f"there is no field '{name}'{where}: {nearest(name, _fields_at(fault['loc'][:-1]))}."
     if fault["type"] == "missing":
         return f"the field {field} is missing; add it."
-    message = fault["msg"].removeprefix("Value error, ")
+    message = fault["msg"].removeprefix("Value error, ").rstrip(".")
     value = fault["input"]
     shown = f"{field} is {_shown(value)}, but " if not isinstance(value, Recipe | dict) or not value else ""
-    prefix = shown or (f"{field}: " if field else "")
-    return f"{prefix}{message[:1].lower()}{message[1:]}."
+    if not field:
+        return f"{message}."
+    return f"{shown or field + ': '}{message[:1].lower()}{message[1:]}."
 
 
 def _shown(value: object) -> str:

@@ -143,8 +143,12 @@ def load_prompt(name: str) -> Prompt:
 
 def _sentence(error: ValidationError) -> str:
     """Return the first fault as one sentence with the field, the value, and what is allowed."""
-    fault = error.errors()[0]
-    *parents, name = map(str, fault["loc"] or ("the file",))
+    # A misspelt key is reported before the field that is missing because of it.
+    fault = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    message = fault["msg"].removeprefix("Value error, ").rstrip(".")
+    if not fault["loc"]:
+        return f"{message}."
+    *parents, name = map(str, fault["loc"])
     field = ".".join([*parents, name])
     if fault["type"] == "extra_forbidden":
         sections: dict[str, type[BaseModel]] = {"answer": Answer, "sampling": Sampling}
@@ -156,5 +160,4 @@ def _sentence(error: ValidationError) -> str:
     if fault["type"] == "missing":
         return f"the field {field} is missing; add it."
     shown = f" is {fault['input']!r}, but" if isinstance(fault["input"], str | int | float | bool | None) else ":"
-    message = fault["msg"].removeprefix("Value error, ")
     return f"{field}{shown} {message[:1].lower()}{message[1:]}."

@@ -1,0 +1,180 @@
+"""Prompts: shipped ones are whole, digests follow what is sent, and wrong ones are refused before anything starts."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import yaml
+
+from datagen.answers import read_caption, read_turns
+from prompts import Prompt, PromptError, load_prompt, prompt_names
+
+GOOD: dict[str, Any] = {
+    "name": "mine",
+    "version": 1,
+    "purpose": "A test.",
+    "user": "{{ caption }}について質問を作ってください。",
+    "answer": {"reads_as": "turn", "schema": {"type": "object"}},
+}
+
+
+def write(folder: Path, **changes: Any) -> Path:
+    path = folder / "mine.yaml"
+    document = {name: value for name, value in {**GOOD, **changes}.items() if value is not ...}
+    path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def sentence_of(name: str | Path) -> str:
+    with pytest.raises(PromptError) as caught:
+        load_prompt(str(name))
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1 or "YAML" in message
+    return message
+
+
+def example_of(schema: dict[str, Any]) -> Any:
+    """Return the smallest document that a prompt's schema allows."""
+    if schema["type"] == "object":
+        assert schema["additionalProperties"] is False
+        return {name: example_of(schema["properties"][name]) for name in schema["required"]}
+    if schema["type"] == "array":
+        return [example_of(schema["items"])] * schema["minItems"]
+    assert schema["type"] == "string"
+    assert schema["minLength"] >= 1
+    return "文"
+
+
+@pytest.mark.parametrize("name", prompt_names())
+def test_what_a_shipped_prompt_asks_for_is_what_is_read(name: str) -> None:
+    prompt = load_prompt(name)
+    assert prompt.name == name
+    answer = orjson.dumps(example_of(prompt.answer.json_schema)).decode()
+    if prompt.answer.reads_as == "caption":
+        assert read_caption(answer) == "文"
+    else:
+        assert read_turns(answer, prompt.answer.reads_as)
+
+
+@pytest.mark.parametrize("name", prompt_names())
+def test_shipped_prompts_render_without_leftovers(name: str) -> None:
+    prompt = load_prompt(name)
+    for turn in (1, 2, 5):
+        for focus in prompt.focuses or ("",):
+            text = prompt.render(turn=turn, focus=focus, caption="説明文", turns=[])
+            assert text == text.strip() != ""
+            assert "{{" not in text
+            assert "<image>" not in text
+            assert focus in text
+
+
+def test_the_digest_follows_what_is_sent_and_nothing_else(tmp_path: Path) -> None:
+    digest = load_prompt(str(write(tmp_path))).digest
+    assert len(digest) == 16
+    assert load_prompt(str(write(tmp_path, purpose="Another.", version=9))).digest == digest
+    sent: list[dict[str, Any]] = [
+        {"user": "別の質問"}, {"system": "s"}, {"sampling": {"temperature": 0.1}}, {"instructions": ["i"]},
+        {"focuses": ["f"]}, {"answer": {"reads_as": "dialogue", "schema": {"type": "object"}}},
+    ]  # fmt: skip
+    digests = {load_prompt(str(write(tmp_path, **change))).digest for change in sent}
+    assert len({*digests, digest}) == len(sent) + 1
+
+
+def test_a_prompt_of_ones_own_is_named_by_its_path(tmp_path: Path) -> None:
+    prompt = load_prompt(str(write(tmp_path)))
+    assert prompt.render(caption="桜") == "桜について質問を作ってください。"
+    write(tmp_path).rename(tmp_path / "mine.yml")
+    assert load_prompt(str(tmp_path / "mine.yml")) == prompt
+
+
+def test_text_is_not_escaped_as_html() -> None:
+    prompt = Prompt.model_validate(GOOD)
+    assert prompt.render(caption="<b>&「桜」").startswith("<b>&「桜」")
+
+
+@pytest.mark.parametrize(
+    "name", ["qestion_answer", "Caption", "nothing", "", "../caption", "a\0b", "x" * 5000, "no/such.yaml"]
+)
+def test_an_unknown_prompt_names_those_that_ship(name: str) -> None:
+    message = sentence_of(name)
+    assert "Shipped prompts are caption, " in message
+    if name == "qestion_answer":
+        assert "did you mean 'question_answer'?" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"usr": "x"}, "there is no field 'usr': did you mean 'user'? Known are answer, "),
+        ({"sampling": {"temprature": 1}}, "there is no field 'sampling.temprature': did you mean 'temperature'?"),
+        ({"answer": {"reads_as": "turn", "shema": {}}}, "there is no field 'answer.shema': did you mean 'schema'?"),
+        ({"answer": {"reads_as": "turn", "schema": {}, "strict": 1}}, "there is no field 'answer.strict'"),
+        (
+            {"answer": {"reads_as": "turns", "schema": {}}},
+            "answer.reads_as is 'turns', but input should be 'caption', ",
+        ),
+        ({"sampling": {"temperature": 9}}, "sampling.temperature is 9, but input should be less than or equal to 2"),
+        ({"version": "one"}, "version is 'one', but input should be a valid integer"),
+        ({"name": "My prompt"}, "name is 'My prompt', but string should match pattern"),
+        ({"user": None}, "user is None, but input should be a valid string"),
+        ({"user": ...}, "the field user is missing"),
+        ({"user": "{{ captoin }}"}, "user uses captoin; a template may use caption, focus, turn, turns"),
+        ({"user": "{{ focus }}"}, "focuses is empty; list at least one"),
+        ({"user": "{% if turn %}"}, "user is not a valid Jinja2 template"),
+    ],
+)
+def test_a_wrong_field_is_one_sentence(tmp_path: Path, changes: dict[str, Any], wanted: str) -> None:
+    message = sentence_of(write(tmp_path, **changes))
+    assert wanted in message
+    assert "mine.yaml" in message
+    assert message.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ ''.__class__ }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ turns.append(1) }}",
+        "{{ turns.__init__.__globals__ }}",
+        "{% for x in turns %}{{ x.update({'a': 1}) }}{% endfor %}",
+        "{% include '/etc/passwd' %}",
+        "{% import 'os' as os %}",
+        "{{ 1 / 0 }}",
+        "{{ turn + 'x' }}",
+        "{{ range(100000000) | list }}",
+        "{{ turns[0].nothing }}",
+        "{{ '%s' | format(caption.__class__) }}",
+    ],
+)
+def test_a_template_that_reaches_out_or_fails_is_refused_when_it_is_loaded(tmp_path: Path, template: str) -> None:
+    message = sentence_of(write(tmp_path, user=template))
+    assert "Prompt 'mine' could not be rendered" in message
+
+
+def test_a_template_that_fails_on_later_turns_alone_is_refused_too(tmp_path: Path) -> None:
+    assert "ZeroDivisionError" in sentence_of(write(tmp_path, user="{{ 1 / (2 - turn) }}"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"- a\n",
+        b"just text",
+        b"a: [",
+        b"\xff\xfe\x00",
+        b"a: 2024-99-99",
+        b"[" * 3000,
+        b"!!python/object:os.system x",
+    ],
+)
+def test_a_file_that_is_no_prompt_is_a_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "mine.yaml").write_bytes(content)
+    assert "mine.yaml" in sentence_of(tmp_path / "mine.yaml")
+
+
+def test_rendering_without_a_variable_says_which(tmp_path: Path) -> None:
+    with pytest.raises(PromptError, match="'caption' is undefined"):
+        load_prompt(str(write(tmp_path))).render(turn=1)
