@@ -181,6 +181,36 @@ def compare(
 
 
 @app.command()
+def review(
+    run: Annotated[Path, typer.Argument(help="A run, or what datagen filter wrote.")],
+    rule: Annotated[
+        str | None, typer.Option(help="The rule whose hits are to be checked; every rule if not given.")
+    ] = None,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many hits of a rule.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the sheets go; the run's folder reviews/ if not given.")
+    ] = None,
+    read: Annotated[Path | None, typer.Option(help="Take in a marked sheet instead of writing one.")] = None,
+) -> None:
+    """Write a sheet (CSV, and a page) on which people mark true and false hits, or read one back."""
+    from datagen.inspection.marks import keep_marks
+    from datagen.inspection.report import report_of
+    from datagen.inspection.reviews import write_sheet
+    from datagen.inspection.terminal import print_report
+    from datagen.summary import console
+
+    if read is not None:
+        console.print(f"{keep_marks(run, read):,} marks read; the report has the precision of each rule.")
+        print_report(report_of(run), console)
+        return
+    rules = [rule] if rule is not None else [hits.rule for hits in report_of(run).rules if hits.rows]
+    for name in rules:
+        sheet = write_sheet(run, name, count, seed, out)
+        console.print(f"{name}: {sheet.drawn:,} of {sheet.hits:,} hits in {sheet.csv} and {sheet.page}", soft_wrap=True)
+
+
+@app.command()
 def explain(
     run: Annotated[Path, typer.Argument(help="A finished run.")],
     row: Annotated[str, typer.Argument(help="The id of the row, its beginning, or the image's key.")],

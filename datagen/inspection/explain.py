@@ -19,8 +19,8 @@ _MARK = "black on yellow"
 def find_row(run: Path, name: str) -> dict[str, Any]:
     """Return the row with this id (or its beginning) or key.
 
-    With it come its `shard`, its `number` there, the `manifest`, and the `recipe` with the paths of this machine, as far
-    as the directory has one.
+    With it come its `shard`, its `number` there, the `manifest`, and the `recipe` with the paths of this machine, if
+    there is one.
 
     Raises:
         DatagenError: there is no such row, or several.

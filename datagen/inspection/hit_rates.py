@@ -73,10 +73,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Grouping:
-    """The hits by one property; `of` says what a group counts: rows, or rows with a conversation that long."""
+    """The hits by one property of the rows."""
 
     by: GroupedBy
     groups: tuple[Group, ...]
+
+    @property
+    def highest(self) -> float:
+        """The highest hit rate of a rule in a group."""
+        return max((rows / group.rows for group in self.groups for rows in group.hits.values()), default=0.0)
 
 
 _RULES = """

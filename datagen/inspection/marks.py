@@ -6,6 +6,7 @@ makes do not count.
 """
 
 import csv
+import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from datagen.inspection.stored_rows import StoredRows
 
 REVIEWS = "reviews"
 MARKS = ("true", "false", "unsure")
+COLUMNS = ("id", "rule", "mark", "note", "key", "turn", "text", "evidence", "message", "stratum")
+"""The columns of a sheet; `mark` and `note` are for the reviewer."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,39 @@ def read_marks(path: Path) -> dict[tuple[str, str], str]:
         if mark and mark not in MARKS:
             raise DatagenError(f"{path}, line {number}: '{mark}' is no mark; write {', '.join(MARKS)} or nothing.")
         if mark:
-            marks[line["id"], line["rule"]] = mark
+            marks[_unguarded(line["id"]), _unguarded(line["rule"])] = mark
     return marks
+
+
+def guarded(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula.
+
+    >>> guarded("=1+1"), guarded("桜です。")
+    ("'=1+1", '桜です。')
+    """
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+
+
+def keep_marks(run: Path, path: Path) -> int:
+    """Put a marked sheet among the reviews of a run, and return how many marks it has.
+
+    Raises:
+        DatagenError: it is no sheet, it has no marks, or another sheet with marks has its name.
+    """
+    marks = read_marks(path)
+    if not marks:
+        raise DatagenError(f"{path} has no marks; fill the column mark with {', '.join(MARKS)}.")
+    kept = run / REVIEWS / path.name
+    if kept.resolve() != path.resolve():
+        if kept.exists() and not marks.keys() >= read_marks(kept).keys():
+            raise DatagenError(f"{kept} has marks that {path} has not; rename {path.name} to keep both.")
+        kept.parent.mkdir(exist_ok=True)
+        shutil.copy(path, kept)
+    return len(marks)
 
 
 def precisions(stored: StoredRows) -> dict[str, Precision]:

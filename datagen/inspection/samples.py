@@ -31,6 +31,7 @@ class Card:
     """One row, for a person to look at.
 
     Attributes:
+        row: its number in the run.
         id: of the row.
         key: the picture's name in its source.
         state: kept, dropped or failed.
@@ -44,6 +45,7 @@ class Card:
         shard: its path in the run, and `number` the row in it.
     """
 
+    row: int
     id: str
     key: str
     state: str
@@ -90,14 +92,17 @@ def draw_rows(stored: StoredRows, seed: int = 0) -> list[int]:
     return [row for (row,) in stored.ask(_DRAW, **settings)] if stored.files else []
 
 
-def take_cards(stored: StoredRows, rows: Sequence[int]) -> list[Card]:
-    """Return rows as cards: the dropped ones first, then kept and failed ones, in the order of the shards."""
-    cards = [_card(row, stored) for row in stored.take(rows, pictures=True)]
+def take_cards(stored: StoredRows, rows: Sequence[int], rule: str | None = None) -> list[Card]:
+    """Return rows as cards: the dropped ones first, then kept and failed ones, in the order of the shards.
+
+    With a `rule`, the cards show what that rule found, and no other.
+    """
+    cards = [_card(row, stored, rule) for row in stored.take(rows, pictures=True)]
     return sorted(cards, key=lambda card: _ORDER.index(card.state))
 
 
-def _card(row: Mapping[str, Any], stored: StoredRows) -> Card:
-    findings: list[dict[str, Any]] = row["findings"] or []
+def _card(row: Mapping[str, Any], stored: StoredRows, rule: str | None) -> Card:
+    findings = [finding for finding in row["findings"] or [] if rule in (None, finding["rule"])]
     shard, number = stored.place(row["row"])
 
     def marked(text: str | None, turn: int) -> tuple[Piece, ...]:
@@ -107,6 +112,7 @@ def _card(row: Mapping[str, Any], stored: StoredRows) -> Card:
     if row["calls"]:
         facts["calls"] = ", ".join(dict.fromkeys(f"{call['model']} · {call['prompt']}" for call in row["calls"]))
     return Card(
+        row=row["row"],
         id=str(row["id"] or ""),
         key=row["key"] or "",
         state=row["state"],
