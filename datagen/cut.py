@@ -5,14 +5,16 @@ order in which the work was done nor on its interruptions. Ray tasks write the s
 folder; when all are there they take the place of the old ones, and the manifest appears last.
 """
 
+import secrets
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datagen.errors import AccountingError, DatagenError
@@ -43,8 +45,8 @@ def cut(
         AccountingError: a row is missing, or there twice.
         DatagenError: a part is damaged.
     """
-    scratch = out / ".cut"
-    shutil.rmtree(scratch, ignore_errors=True)
+    shutil.rmtree(out / ".cut", ignore_errors=True)
+    scratch = out / ".cut" / secrets.token_hex(4)  # no task of a cut that was killed writes in here
     scratch.mkdir(parents=True)
     table = scratch / "rows.parquet"
     shards, counts, failures = run_remotely(_plan, parts, table, output.shard_bytes, verdicts)
@@ -66,6 +68,7 @@ def cut(
         "shards": written,
     }
     install(scratch, out, manifest)
+    shutil.rmtree(out / ".cut", ignore_errors=True)
     return manifest
 
 
@@ -100,17 +103,49 @@ def read_manifest(out: Path) -> dict[str, Any]:
         raise DatagenError(
             f"{out} holds no finished run (it has no manifest.json); give the --out of a datagen run that has ended."
         ) from error
+    except orjson.JSONDecodeError as error:
+        raise DatagenError(
+            f"{out}/manifest.json is damaged; delete it and run the same datagen run again, which calls no model."
+        ) from error
     return manifest
+
+
+def shards_are_there(out: Path, manifest: Mapping[str, Any]) -> bool:
+    """Whether every shard of a manifest is there in its full size."""
+    paths = {out / shard["path"]: shard["bytes"] for shard in manifest["shards"]}
+    return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+
+
+def check_parts(paths: Iterable[Path]) -> None:
+    """Read sealed parts with their checksums.
+
+    Raises:
+        DatagenError: one is damaged; the message names it.
+    """
+    for path in paths:
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                for group in range(file.num_row_groups):
+                    file.read_row_group(group)
+        except (OSError, pa.ArrowException) as error:
+            raise DatagenError(
+                f"{path} is damaged. Delete {path.name} and {path.stem}.tar and run again: the images of that part "
+                "alone are done anew."
+            ) from error
 
 
 def _plan(
     parts: Path, table: Path, shard_bytes: int, verdicts: Path | None
 ) -> tuple[list[Shard], Counter[str], Counter[str]]:
     """Sort the rows into `table`, and return the shards of about `shard_bytes`, the states and the failures."""
+    check_parts(sorted(parts.glob("part-*.parquet")))
     try:
         planned, repeated, failures = _sorted(parts, table, shard_bytes, verdicts)
     except duckdb.Error as error:
-        raise DatagenError(f"The parts in {parts} cannot be read: {str(error).splitlines()[0]}") from error
+        raise DatagenError(
+            f"The rows of {parts} cannot be sorted ({str(error).splitlines()[0]}). If the disk is full, make room; "
+            "then run the same command: no model is called for what is done."
+        ) from error
     if repeated:
         raise AccountingError(f"{repeated} ids stand in the parts twice; no shards were written.")
     totals = Counter(state for state, *_ in planned)
@@ -159,7 +194,8 @@ def claim_output(out: Path) -> None:
         DatagenError: it holds files that no cut has written.
     """
     ours = (out / "manifest.json").exists() or (out / ".cut").exists()
-    if not ours and any(entry.name != "run.lock" for entry in out.iterdir()):
+    before_the_cut = {"run.lock", "verdicts.parquet", "verdicts.unfinished"}
+    if not ours and any(entry.name not in before_the_cut for entry in out.iterdir()):
         raise DatagenError(f"{out} holds files that datagen did not write; choose an empty or new --out.")
 
 

@@ -8,7 +8,7 @@ starts it again and repeats its calls (`max_restarts`, `max_task_retries`).
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -41,8 +41,17 @@ def cpus() -> int:
     return max(1, int(resources.get("CPU", 1)))
 
 
-def make_parts(job: Job, numbers: Sequence[int], workers: int | None, line: ProgressLine) -> list[Progress]:
+def make_parts(
+    job: Job, numbers: Sequence[int], workers: int | None, line: ProgressLine, check: Callable[[], None]
+) -> list[Progress]:
     """Make parts with a fleet of workers until all are sealed, and return what each worker did.
+
+    Args:
+        job: what the workers have to know.
+        numbers: of the parts.
+        workers: how many; none means one a CPU, at most `MOST_WORKERS`.
+        line: where progress is shown.
+        check: called every now and then; raises when the work cannot go on.
 
     Raises:
         DatagenError: the run cannot go on; what is done is in the parts' journals.
@@ -60,6 +69,7 @@ def make_parts(job: Job, numbers: Sequence[int], workers: int | None, line: Prog
             under_way |= {worker.make_part.remote(number): worker for number in islice(waiting, PARTS_AT_ONCE)}
         while under_way:
             done, _ = ray.wait(list(under_way), timeout=_LOOK_SECONDS)
+            check()
             line.show(_progress(fleet))
             for reference in done:
                 worker = under_way.pop(reference)
@@ -86,7 +96,7 @@ def _get(references: Any) -> Any:
     try:
         return ray.get(references)
     except RayTaskError as error:
-        if isinstance(error.cause, DatagenError):
+        if isinstance(error.cause, DatagenError | OSError):
             raise error.cause from None
         raise
     except RayError as error:

@@ -1,5 +1,6 @@
 """The main job from end to end: list, make, cut, account."""
 
+import os
 import shutil
 import time
 from collections import Counter
@@ -9,15 +10,16 @@ from typing import Any, NamedTuple
 import duckdb
 from rich.console import Console
 
-from datagen.cut import cut, read_manifest
+from datagen.cut import check_parts, cut, read_manifest, shards_are_there
 from datagen.errors import DatagenError, InterruptedRunError
 from datagen.fleet import make_parts, run_remotely
+from datagen.identity import identity
 from datagen.index import Index, write_index
 from datagen.judging import judge_parts
-from datagen.parts import reopen_failed
+from datagen.parts import part_path, reopen_failed
 from datagen.progress import ProgressLine
 from datagen.recipe import Recipe, Source
-from datagen.run_directory import RunDirectory, identity
+from datagen.run_directory import RunDirectory
 from datagen.serving import served
 from datagen.sources import open_source
 from datagen.worker import Job, Progress
@@ -74,11 +76,14 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
     if not directory.index.exists():
         next(source.entries(), None)  # an unreadable source is found before anything is written
     with directory.locked():
+        directory.wait_for_workers(console)
         if fresh:
             directory.clear()
         resumed = directory.claim(recipe)
         if not directory.index.exists():
-            run_remotely(_list, recipe.source, recipe.images.max_bytes, directory.index, recipe.output.part_rows)
+            listing = directory.listing()
+            run_remotely(_list, recipe.source, recipe.images.max_bytes, listing, recipe.output.part_rows)
+            listing.replace(directory.index)
         index = Index(directory.index)
         if retry_failed:
             again = sum(reopen_failed(directory.parts, number) for number in range(index.parts))
@@ -88,19 +93,21 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
         making = 0.0
         progress: list[Progress] = []
         if numbers:
-            before = _states(directory.parts)
+            directory.note_uncut()
+            sealed = sorted(set(range(index.parts)).difference(numbers))
+            before = _states([part_path(directory.parts, number) for number in sealed])
             if resumed:
                 console.print(f"Going on: {before.total():,} of {index.count:,} images are in complete parts.")
             with (
-                served(recipe, directory.server_log, console) as (ready, keys),
+                served(recipe, directory.server_log, console) as engines,
                 ProgressLine(console, index.count, before) as line,
             ):
-                job = Job(ready, policy.to_dict(), directory.index, directory.parts, keys)
+                job = Job(engines.recipe, policy.to_dict(), directory.index, directory.parts, engines.keys)
                 started = time.monotonic()
-                progress = make_parts(job, numbers, recipe.workers, line)
+                progress = make_parts(job, numbers, recipe.workers, line, engines.check)
                 making = time.monotonic() - started
         started = time.monotonic()
-        manifest = _cut(recipe, directory, policy, index, console, anew=bool(numbers))
+        manifest = _cut(recipe, directory, policy, index, console)
         cutting = time.monotonic() - started
         directory.note_session(
             making_seconds=making,
@@ -114,21 +121,26 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
 
 
 def _list(settings: Source, max_bytes: int, path: Path, part_rows: int) -> int:
-    return write_index(open_source(settings, max_bytes), path, part_rows, settings.limit)
+    count = write_index(open_source(settings, max_bytes), path, part_rows, settings.limit)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return count
 
 
-def _states(parts: Path) -> Counter[str]:
+def _states(sealed: list[Path]) -> Counter[str]:
     """Count the rows of the complete parts by state."""
-    if not any(parts.glob("part-*.parquet")):
+    if not sealed:
         return Counter()
     with duckdb.connect() as connection:
-        connection.read_parquet(f"{parts}/part-*.parquet").create_view("parts")
-        return Counter(dict(connection.sql("SELECT state, count(*) FROM parts GROUP BY state").fetchall()))
+        try:
+            connection.read_parquet([str(path) for path in sealed]).create_view("parts")
+            return Counter(dict(connection.sql("SELECT state, count(*) FROM parts GROUP BY state").fetchall()))
+        except duckdb.Error as error:
+            check_parts(sealed)
+            raise DatagenError(f"The parts cannot be read: {str(error).splitlines()[0]}") from error
 
 
-def _cut(
-    recipe: Recipe, directory: RunDirectory, policy: Policy, index: Index, console: Console, *, anew: bool
-) -> dict[str, Any]:
+def _cut(recipe: Recipe, directory: RunDirectory, policy: Policy, index: Index, console: Console) -> dict[str, Any]:
     """Cut the shards, unless those of an earlier cut are still right."""
     made_of = identity(recipe)
     del made_of["source"]["path"]  # a manifest says nothing of the machine
@@ -138,9 +150,11 @@ def _cut(
         "output": recipe.output.model_dump(mode="json"),
         "policy": {"name": policy.name, "digest": policy.digest, "rules": policy.to_dict()["rules"]},
     }
-    if not anew and directory.manifest.exists():
+    if not directory.uncut and directory.manifest.exists():
         manifest = read_manifest(directory.path)
-        if all(manifest.get(key) == value for key, value in facts.items()):
+        if all(manifest.get(key) == value for key, value in facts.items()) and shards_are_there(
+            directory.path, manifest
+        ):
             return manifest
     console.print("Cutting the shards.")
     free = shutil.disk_usage(directory.path).free
@@ -155,4 +169,6 @@ def _cut(
         console.print(f"Judging the stored answers by the policy {policy.name}; no model is called.")
         verdicts = directory.path / "verdicts.parquet"
         judge_parts(directory.parts, policy, verdicts)
-    return cut(directory.parts, directory.path, recipe.output, facts, index.count, verdicts)
+    manifest = cut(directory.parts, directory.path, recipe.output, facts, index.count, verdicts)
+    directory.note_cut()
+    return manifest

@@ -1,7 +1,7 @@
 """The directory of a run: what is in it, whose it is, and who is at work in it.
 
 ```
-run.json       what the run is made of (`identity`), with digests
+run.json       what the run is made of, with digests, see `datagen.identity`
 recipe.yaml    the recipe as resolved
 index.parquet  all images, see `datagen.index`
 parts/         what is done, see `datagen.parts`
@@ -9,11 +9,18 @@ train/ dropped/ failed/ manifest.json README.md    the cut, see `datagen.cut`
 run.log.jsonl  one line a session: how long it took, how much was made
 server.log     of a vLLM server that datagen started
 ```
+
+A process that is killed can leave files of its own behind (`*.unfinished`, `.listing-*`, `.discarded-*`, `.cut`).
+None of them is ever read, and the next run removes them or writes over them.
 """
 
+import errno
+import fcntl
 import os
+import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,13 +28,25 @@ from typing import Any
 import orjson
 import yaml
 from filelock import FileLock, Timeout
+from rich.console import Console
 
 from datagen import __version__
 from datagen.errors import DatagenError
+from datagen.identity import differences, identity
 from datagen.index import Index
 from datagen.parts import is_sealed
 from datagen.recipe import Recipe
 from datagen.records import SCHEMA_VERSION
+
+ORPHAN_SECONDS = 60.0
+"""How long a run waits for the workers of a killed one; Ray ends them about a second after their driver."""
+_UNCLAIMED = frozenset({"run.lock", "run.json.unfinished"})
+_DISK_ERRORS = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE),
+        *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG),
+    }
+)
 
 
 class RunDirectory:
@@ -40,6 +59,7 @@ class RunDirectory:
         self.index = path / "index.parquet"
         self.parts = path / "parts"
         self._judged_by = path / "parts" / "judged_by.txt"
+        self._uncut = path / "parts" / "uncut"
         self.manifest = path / "manifest.json"
         self.server_log = path / "server.log"
 
@@ -48,7 +68,7 @@ class RunDirectory:
         """Hold the directory for this process, making it if need be.
 
         Raises:
-            DatagenError: another run holds it, or it cannot be written.
+            DatagenError: another run holds it, or it cannot be written, now or later.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -58,8 +78,34 @@ class RunDirectory:
             raise DatagenError(
                 f"Another datagen run is at work in {self.path}; wait for it, or use another --out."
             ) from error
-        except (PermissionError, NotADirectoryError, FileExistsError) as error:
-            raise DatagenError(f"{self.path} cannot be written ({error.strerror}); choose another --out.") from error
+        except OSError as error:
+            if error.errno not in _DISK_ERRORS:
+                raise
+            remedy = (
+                "Make room or mend the disk, then run the same command: what is done is kept"
+                if self.identity_file.exists()
+                else "Make room, or choose another --out"
+            )
+            raise DatagenError(f"{self.path} cannot be written ({os.strerror(error.errno)}). {remedy}.") from error
+
+    def wait_for_workers(self, console: Console, seconds: float = ORPHAN_SECONDS) -> None:
+        """Wait until the workers of a run that was killed have let go of their parts.
+
+        Raises:
+            DatagenError: they have not after `seconds`.
+        """
+        deadline = time.monotonic() + seconds
+        told = False
+        while held := [path for path in self.parts.glob("part-*.jsonl") if _is_locked(path)]:
+            if time.monotonic() > deadline:
+                raise DatagenError(
+                    f"{held[0]} is in use by another process, though no run holds {self.path}. It is a worker of a run "
+                    "that was killed; end it, then run the same command."
+                )
+            if not told:
+                console.print("Waiting for the workers of a run that was killed to end.")
+                told = True
+            time.sleep(0.2)
 
     def claim(self, recipe: Recipe) -> bool:
         """Make this the directory of the recipe; return whether it was so before.
@@ -70,35 +116,72 @@ class RunDirectory:
         wanted = identity(recipe)
         resumed = self.identity_file.exists()
         if resumed:
-            found = orjson.loads(self.identity_file.read_bytes())
-            if differences := list(_differences(found, wanted)):
+            found = self._identity()
+            if changes := list(differences(found, wanted)):
                 raise DatagenError(
-                    f"{self.path} was made with another recipe: {'; '.join(differences)}. "
+                    f"{self.path} was made with another recipe: {'; '.join(changes)}. "
                     "Use another --out, or --fresh to throw away what is there."
                 )
-        elif any(entry.name != "run.lock" for entry in self.path.iterdir()):
+            self._remove(*self.path.glob(".listing-*"), *self.path.glob(".discarded-*"))
+        elif any(entry.name not in _UNCLAIMED for entry in self.path.iterdir()):
             raise DatagenError(f"{self.path} holds files that are no datagen run; choose an empty or new --out.")
+        else:
+            write_json(self.identity_file, wanted)  # first: with it the directory is a run's, whatever comes next
         self.parts.mkdir(exist_ok=True)
-        write_json(self.identity_file, wanted)
         write_text(
             self.recipe_file, yaml.safe_dump(recipe.model_dump(mode="json"), allow_unicode=True, sort_keys=False)
         )
         return resumed
 
+    def _identity(self) -> Any:
+        try:
+            return orjson.loads(self.identity_file.read_bytes())
+        except orjson.JSONDecodeError as error:
+            raise DatagenError(
+                f"{self.identity_file} is damaged. Put it back from a copy, or use --fresh to throw away what is there."
+            ) from error
+
+    def listing(self) -> Path:
+        """Return where the index is listed; every listing has a place of its own, so that none disturbs another."""
+        return self.path / f".listing-{secrets.token_hex(4)}.parquet"
+
     def clear(self) -> None:
         """Throw away everything, if this is the directory of a run.
+
+        All parts go at one stroke, before the index that they belong to; run.json goes last, so that a clearing that
+        was cut short can be repeated.
 
         Raises:
             DatagenError: it holds files that are no datagen run.
         """
-        entries = [entry for entry in self.path.iterdir() if entry.name != "run.lock"]
-        if entries and not self.identity_file.exists():
+        foreign = any(entry.name not in _UNCLAIMED for entry in self.path.iterdir())
+        if foreign and not self.identity_file.exists():
             raise DatagenError(f"{self.path} holds files that are no datagen run; --fresh deletes only runs.")
+        if self.parts.exists():
+            self.parts.rename(self.path / f".discarded-{secrets.token_hex(4)}")
+        kept = ("run.lock", self.identity_file.name)
+        self._remove(*(entry for entry in self.path.iterdir() if entry.name not in kept))
+        self.identity_file.unlink(missing_ok=True)
+
+    def _remove(self, *entries: Path) -> None:
         for entry in entries:
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
+
+    @property
+    def uncut(self) -> bool:
+        """Whether parts were made that no cut has seen."""
+        return self._uncut.exists()
+
+    def note_uncut(self) -> None:
+        """Record that the shards will be out of date; the old ones stay valid until the next cut replaces them."""
+        self._uncut.touch()
+
+    def note_cut(self) -> None:
+        """Record that the shards are up to date."""
+        self._uncut.unlink(missing_ok=True)
 
     def note_session(self, **facts: float) -> None:
         """Append a line about this session to the log; the manifest has no times, so that it is reproducible."""
@@ -121,45 +204,15 @@ class RunDirectory:
         return [number for number in range(index.parts) if not is_sealed(self.parts, number)]
 
 
-def identity(recipe: Recipe) -> dict[str, Any]:
-    """Return what decides the rows of a run, as plain data; a run with another identity is another run.
-
-    The policy, the shape of the shards, and where and how fast the work is done are no part of it.
-    """
-    document = recipe.model_dump(mode="json")
-    return {
-        "schema": SCHEMA_VERSION,
-        "task": recipe.task,
-        "seed": recipe.seed,
-        "source": {key: value for key, value in document["source"].items() if key != "allow_private_hosts"},
-        "images": document["images"],
-        "engines": {name: {"model": engine.model, "vision": engine.vision} for name, engine in recipe.engines.items()},
-        "stages": [
-            {
-                **document["stages"][number],
-                "prompt_digest": recipe.prompt(stage).digest,
-                "sampling": recipe.sampling(stage).model_dump(mode="json"),
-            }
-            for number, stage in enumerate(recipe.stages)
-        ],
-        "part_rows": recipe.output.part_rows,
-    }
-
-
-def _differences(found: Any, wanted: Any, place: str = "") -> Iterator[str]:
-    """Name the places where two identities differ, with both values."""
-    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
-        for key in sorted(found.keys() | wanted.keys()):
-            yield from _differences(found.get(key), wanted.get(key), f"{place}.{key}".lstrip("."))
-    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
-        for number, pair in enumerate(zip(found, wanted, strict=True)):
-            yield from _differences(*pair, f"{place}.{number}")
-    elif found != wanted:
-        yield f"{place} was {_shown(found)}, now {_shown(wanted)}"
-
-
-def _shown(value: Any) -> str:
-    return orjson.dumps(value).decode()[:120]
+def _is_locked(journal: Path) -> bool:
+    try:
+        with journal.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:  # sealed meanwhile
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -4,24 +4,49 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
 from datagen.engine.client import check_endpoints
-from datagen.engine.server import gpu_count, local_server
+from datagen.engine.server import RunningServer, gpu_count, local_server
 from datagen.progress import duration
 from datagen.recipe import Recipe, api_key
 
 
+class Served(NamedTuple):
+    """A recipe whose engines all answer.
+
+    Attributes:
+        recipe: with endpoints for every engine.
+        keys: the API keys by engine.
+        servers: those that were started here.
+    """
+
+    recipe: Recipe
+    keys: dict[str, str | None]
+    servers: list[RunningServer]
+
+    def check(self) -> None:
+        """Make sure that the servers that were started here are still there.
+
+        Raises:
+            DatagenError: one has ended.
+        """
+        for server in self.servers:
+            server.check()
+
+
 @contextmanager
-def served(recipe: Recipe, log: Path, console: Console) -> Iterator[tuple[Recipe, dict[str, str | None]]]:
-    """Yield the recipe with endpoints for every engine, starting servers for those that have none, and the API keys.
+def served(recipe: Recipe, log: Path, console: Console) -> Iterator[Served]:
+    """Make every engine of a recipe answer, starting servers for those that have no endpoints.
 
     Raises:
         DatagenError: an endpoint is dead or serves another model, or a server does not start.
     """
     engines = dict(recipe.engines)
     keys = {name: api_key(engine) for name, engine in engines.items()}
+    started: list[RunningServer] = []
     with ExitStack() as servers:
         for name, engine in recipe.engines.items():
             if engine.endpoints:
@@ -42,5 +67,6 @@ def served(recipe: Recipe, log: Path, console: Console) -> Iterator[tuple[Recipe
                     )
                 )
             console.print(f"The server answers after {duration(server.seconds)} at {server.endpoint}.")
+            started.append(server)
             engines[name] = engine.model_copy(update={"endpoints": (server.endpoint,)})
-        yield recipe.model_copy(update={"engines": engines}), keys
+        yield Served(recipe.model_copy(update={"engines": engines}), keys, started)

@@ -63,6 +63,8 @@ def write_shard(table: Path, shard: Shard, parts: Path, folder: Path, row_group_
             writer.write_table(
                 pa.table([columns[name] for name in schema.names], schema=schema), row_group_size=row_group_rows
             )
+    with path.open("rb") as file:
+        os.fsync(file.fileno())  # what the manifest will list is on the disk before the manifest is
     return {"path": f"{folder.name}/{shard.name}", "state": shard.state, "rows": shard.rows, **file_facts(path)}
 
 

@@ -17,7 +17,7 @@ from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.images import Picture, prepare
 from datagen.index import Index, Listed
-from datagen.parts import Journal
+from datagen.parts import Journal, is_sealed
 from datagen.recipe import Recipe
 from datagen.records import ErrorRecord, FindingRecord, Row
 from datagen.sources import open_source
@@ -26,6 +26,7 @@ from filters import load_policy
 PARTS_AT_ONCE = 3
 """So that the slowest image of one part holds up no other."""
 _THREADS = 2
+_LOCK_TRIES = 30
 _LOG = logging.getLogger(__name__)
 
 
@@ -145,6 +146,8 @@ class Worker:
     async def make_part(self, number: int) -> int:
         """Make what is missing of a part and seal it; return its number.
 
+        Ray repeats a call whose answer it has not got, so a part may be complete already.
+
         Raises:
             DatagenError: the run cannot go on; what is done is in the part's journal.
         """
@@ -153,7 +156,10 @@ class Worker:
                 asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
                 await self._maker.__aenter__()
                 self._opened = True
-        with Journal(self._job.parts, number) as journal:
+        journal = await self._open(number)
+        if journal is None:
+            return number
+        with journal:
             done = journal.done
             try:
                 async with asyncio.TaskGroup() as group:
@@ -165,6 +171,19 @@ class Worker:
                 raise errors.exceptions[0] from None
             await asyncio.to_thread(journal.seal)
         return number
+
+    async def _open(self, number: int) -> Journal | None:
+        """Open a part that is not complete; a worker that Ray has given up may hold on to it for a moment."""
+        for attempt in range(_LOCK_TRIES):
+            if is_sealed(self._job.parts, number):
+                return None
+            try:
+                return Journal(self._job.parts, number)
+            except DatagenError as error:
+                if not isinstance(error.__cause__, BlockingIOError) or attempt == _LOCK_TRIES - 1:
+                    raise
+            await asyncio.sleep(1)
+        raise AssertionError("the last try neither returned nor raised")
 
     async def _make_row(self, listed: Listed, journal: Journal) -> None:
         try:

@@ -16,8 +16,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from datagen.errors import DatagenError
 
@@ -27,20 +27,35 @@ _CPU_ARGS = ("--enforce-eager", "--gpu-memory-utilization", "0.3")
 _CPU_ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_TARGET_DEVICE": "cpu"}
 
 
-class RunningServer(NamedTuple):
+@dataclass(frozen=True)
+class RunningServer:
     """A server that answers.
 
     Attributes:
         endpoint: the base URL, `http://127.0.0.1:port/v1`.
         model: the name that it serves the model by.
-        pid: of the server's process, which leads a process group.
         seconds: from the start to the first answer.
+        log: the file that takes what it prints.
+        process: the server's process, which leads a process group.
     """
 
     endpoint: str
     model: str
-    pid: int
     seconds: float
+    log: Path
+    process: "subprocess.Popen[bytes]"
+
+    def check(self) -> None:
+        """Make sure that the server has not ended.
+
+        Raises:
+            DatagenError: it has; the message ends with its last error.
+        """
+        if self.process.poll() is not None:
+            raise DatagenError(
+                f"The vLLM server ended in the middle of the work ({_last_error(self.log)}). Its log is {self.log}. "
+                "Run the same command to go on: what is done is kept."
+            )
 
 
 def gpu_count() -> int:
@@ -107,7 +122,8 @@ def local_server(
         )
     try:
         _wait(process, f"http://127.0.0.1:{port}/health", log, start_seconds, waiting)
-        yield RunningServer(f"http://127.0.0.1:{port}/v1", model, process.pid, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        yield RunningServer(f"http://127.0.0.1:{port}/v1", model, seconds, log, process)
     finally:
         _stop(process)
 

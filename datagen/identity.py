@@ -1,0 +1,50 @@
+"""What decides the rows of a run: a changed identity on an old directory is refused, by the names of what changed."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from datagen.recipe import Recipe
+from datagen.records import SCHEMA_VERSION
+
+
+def identity(recipe: Recipe) -> dict[str, Any]:
+    """Return what decides the rows of a run, as plain data; a run with another identity is another run.
+
+    The policy, the shape of the shards, and where and how fast the work is done are no part of it.
+    """
+    document = recipe.model_dump(mode="json")
+    return {
+        "schema": SCHEMA_VERSION,
+        "task": recipe.task,
+        "seed": recipe.seed,
+        "source": {key: value for key, value in document["source"].items() if key != "allow_private_hosts"},
+        "images": document["images"],
+        "engines": {name: {"model": engine.model, "vision": engine.vision} for name, engine in recipe.engines.items()},
+        "stages": [
+            {
+                **document["stages"][number],
+                "prompt_digest": recipe.prompt(stage).digest,
+                "sampling": recipe.sampling(stage).model_dump(mode="json"),
+            }
+            for number, stage in enumerate(recipe.stages)
+        ],
+        "part_rows": recipe.output.part_rows,
+    }
+
+
+def differences(found: Any, wanted: Any, place: str = "") -> Iterator[str]:
+    """Name the places where two identities differ, with both values."""
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        for key in sorted(found.keys() | wanted.keys()):
+            yield from differences(found.get(key), wanted.get(key), f"{place}.{key}".lstrip("."))
+    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        for number, pair in enumerate(zip(found, wanted, strict=True)):
+            yield from differences(*pair, f"{place}.{number}")
+    elif found != wanted:
+        yield f"{place} was {_shown(found)}, now {_shown(wanted)}"
+
+
+def _shown(value: Any) -> str:
+    return orjson.dumps(value).decode()[:120]
