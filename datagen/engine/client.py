@@ -1,9 +1,9 @@
 """The chat client: requests over HTTP to one or several replicas of a model.
 
 What can pass is tried again with jitter and a cap (refused and broken connections, time limits, 408, 409, 425, 429,
-5xx), and a response that is no chat completion is asked for once more; all else is not. A status from 400 up is never
-a result. All turns of one image go to one replica, so that its prefix and encoder caches hit; when the replica dies
-its conversations move to another one.
+5xx), and a response that is no chat completion is asked for once more; all else is not. A status other than 2xx is
+never a result. All turns of one image go to one replica, so that its prefix and encoder caches hit; when the replica
+dies its conversations move to another one.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class Completion(NamedTuple):
 
 
 class _ServerRefusedError(Exception):
-    """A response with a status from 400 up."""
+    """A response with a status other than 2xx."""
 
     def __init__(self, status: int, excerpt: str, retry_after: float | None) -> None:
         super().__init__(f"HTTP {status}: {excerpt}")
@@ -190,10 +190,11 @@ class ChatClient:
         return time.monotonic() - self._last_sign_of_life
 
     async def _post(self, replica: Replica, payload: bytes) -> Completion:
-        async with self._session.post(f"{replica.url}/chat/completions", data=payload) as response:
+        address = f"{replica.url}/chat/completions"
+        async with self._session.post(address, data=payload, allow_redirects=False) as response:
             content = await response.read()
             self._last_sign_of_life = time.monotonic()
-            if response.status >= 400:
+            if not 200 <= response.status < 300:
                 excerpt = self._redacted(" ".join(content.decode("utf-8", "replace").split()))[:300]
                 retry_after = retry_after_seconds(response.headers.get("Retry-After"))
                 raise _ServerRefusedError(response.status, excerpt, retry_after)

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections import defaultdict
 from collections.abc import Collection
@@ -18,6 +19,7 @@ from datagen.failures import Failure
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
+_ENCODED = re.compile("[!-~]*")
 _PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -47,7 +49,7 @@ class _PublicResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         results = await self._resolver.resolve(host, port, family)
-        if host not in self._allowed_hosts:
+        if host.lower() not in self._allowed_hosts:
             for result in results:
                 _refuse_private(host, result["host"])
         return results
@@ -115,7 +117,7 @@ class Fetcher:
         try:
             async for attempt in stamina.retry_context(on=_retry, attempts=self._tries, timeout=None):
                 with attempt:
-                    async with self._places_at_host[address.host or ""], self._places:
+                    async with self._places_at_host[(address.host or "").lower()], self._places:
                         return await self._try(address)
         except _PassingError as error:
             raise Failure("unreadable", str(error)) from error
@@ -163,8 +165,10 @@ class Fetcher:
     def _checked(self, url: str, base: URL | None = None) -> URL:
         """Return a URL that may be fetched; literal addresses are checked here, names when they are resolved."""
         try:
-            address = URL(url) if base is None else base.join(URL(url))
-            host = address.host
+            # What is encoded already is sent as it is (signed URLs); all else is encoded first.
+            address = URL(url, encoded=bool(_ENCODED.fullmatch(url)))
+            address = address if base is None else base.join(address)
+            host = (address.host or "").lower()
         except ValueError as error:
             raise Failure("unreadable", f"not a URL: {url[:200]!r}") from error
         if address.scheme not in ("http", "https") or not host:
