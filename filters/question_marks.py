@@ -8,12 +8,14 @@ from filters.sentences import QUESTION_MARKS, Sentence
 
 # 大丈夫？と声をかけている, ？マーク: the mark, or the sentence before it, is what the text speaks of.
 _SPOKEN_OF = re.compile(
-    r"と(?!こ|て|ても|り|お|な|に|も)|って|なんて|など|みたい|的な|マーク|記号|印|アイコン|が[付つ入]"
+    r"と(?!こ|て|ても|り|お|な|に|も)|って|なんて|など|みたい|的な|です|でした|マーク|記号|印|アイコン|が[付つ入]"
     r"|の(?:文字|マーク|記号|印|部分|表示|形|アイコン)"
 )
 _UNIT = re.compile(r"[月日年歳才円個人回枚本時分秒点位番号冊匹頭台階%]|cm|mm|kg|km|[mg]\b")
 _BEFORE_UNIT = re.compile(r"(?:[はがに、,:=(第約\d〜~年月日時]|^)$")
 _NOUN_END = re.compile(r"[一-鿿々ァ-ヺー\d]$")
+_PARTICLE = re.compile(r"[はがをにの](?!い)")
+_BEFORE_BLANK = re.compile(r"(?:の|[=+\-×÷:、\d])$")
 _TERNARY = re.compile(r"\s*[^\s:]+ : ")
 _YEAR = re.compile(r"\d$")
 
@@ -35,6 +37,8 @@ def mark_asks(sentence: Sentence, following: str) -> str | None:
     if attached and _UNIT.match(following) and (_BEFORE_UNIT.search(body) or _UNIT.fullmatch(body)):
         return None
     if attached and body[-1:].isascii() and re.match(r"[A-Za-z0-9=&._/]", following):
+        return None
+    if attached and _PARTICLE.match(following) and _BEFORE_BLANK.search(body):
         return None
     if body.isascii() and _TERNARY.match(following):
         return None

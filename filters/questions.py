@@ -39,7 +39,7 @@ _LETTERS = "ぁ-ゖァ-ヺ一-鿿々"
 _END = rf"(?:[ぁあァアっッーー〜~笑草wｗ]|\s)*(?:[^{_LETTERS}0-9A-Za-z０-９、，,・]|$)"
 # What binds an interrogative for certain, up to the end of the sentence or the next quotation.
 _FREE = (
-    r"(?![^。！？!?\n「」『』“”\"（）()]*"
+    r"(?![^。！？!?\n「」『』“”\"（）()]{0,60}"
     r"(?:[のるいたうんだ]か[はがをも、]|か(?:どうか|分か|わか|不明|知り|知ら|判断|判別|特定|推測|確認|読み取)|[てで]も))"
 )
 SCREEN = screen(
@@ -59,7 +59,7 @@ SCREEN = screen(
         "だ": rf"い{_END}|れ(?![かもるたて]){_FREE}",
         "ど": rf"(?:こ|れ|の|ちら|っち|う|んな|なた)(?![もぞせ]|や(?!って)|か(?!ら)){_FREE}",
         "質設": "問",
-        "QＱqｑ問": r"(?=[\s\d０-９*\]】]*[:：.．])|(?<=問)い|uestion",
+        "QＱqｑ問": r"(?=[\s\d０-９*\]】]{0,8}[:：.．])|(?<=問)い|uestion",
         "ユ": "ーザ",
         "UuＵ": "ser|SER",
         "Hh": "uman|UMAN",
@@ -68,11 +68,12 @@ SCREEN = screen(
 )
 """Finds something in every text that holds a question, and in few others; for original texts, not keys."""
 
+_LONGEST = 300  # No sentence is longer; of a run of text without any end, the end is what can ask.
 _INTERROGATIVE = re.compile(r"何|なに|なん|誰|だれ|ど[これのちっうんな]|なぜ|いつ|いく[つら]|いか[がなに]")
 _HAS_LETTER = re.compile(r"[^\W\d_]")
 _MARKER = re.compile(
     r"(?:^|(?<=[\s#*「【\[]))(?:次の|追加の?)?(?:質問|設問|問い?|ユーザー?|Q|question|user|human)"
-    r"\s*\d*(?:\*\*|】|\])?\s*:"
+    r"\s{0,2}\d{0,3}(?:\*\*|】|\])?\s?:(?!と[書い])"
     r"|^[#*\s]*Q\d*(?:\.\s?(?=[^\x00-\x7f])|$)",
     re.IGNORECASE,
 )
@@ -81,6 +82,8 @@ _DECORATION = re.compile(rf"(?:[\s*_」』”’\"'\])}}>]|[(\[【]{ASIDE}*[)\]�
 _MAY_GO_ON = re.compile(
     r"(?<!です)(?<!ます)(?<!でした)(?<!ました)(?<!ません)(?<!でしょう)(?<!ましょう)か$|[をがにはのでと]$"
 )
+_POINT = re.compile(r"(?<!の)(?<!です)(?<!ます)(?<!でした)(?<!ました)(?<!ません)(?<!でしょう)(?<!ましょう)か$")
+_ITEM = re.compile(r"[ \t]*(?:[-・•*●◦]|\(?\d+[.)、])\s*")
 _NAMED_ONLY = re.compile(r"[^でに]は$")  # お名前は。
 _NAMED_ALONE = re.compile(r"(?:の|^[おご])[^、の]{0,6}[^でに]は$|とは$")  # 花の名前は, with nothing behind it
 
@@ -101,7 +104,7 @@ def find_questions(text: str) -> list[Question]:
         # Where full stops were used before, a last sentence without one may have been cut off by a token limit.
         unfinished = not sentence.marks and sentence.end == len(text) and "。" in text
         decided = _decide(sentence, text[sentence.end : sentence.end + 8], unfinished=unfinished)
-        if decided is not None:
+        if decided is not None and not _is_point_of_list(text, sentence):
             kind, evidence = decided
             if sentence.quoted:
                 kind = Kind.DIRECT if _is_only_a_quotation(sentences) else Kind.QUOTED
@@ -116,12 +119,12 @@ def _is_only_a_quotation(sentences: tuple[Sentence, ...]) -> bool:
 
 
 def _decide(sentence: Sentence, following: str, *, unfinished: bool) -> tuple[Kind, str] | None:
-    marker = _MARKER.search(sentence.body)
+    marker = _MARKER.search(sentence.body[:_LONGEST])
     if marker and (":" in marker.group() or "." in sentence.marks + marker.group()) and not _LABEL.match(sentence.body):
         return Kind.DIRECT, f"{marker.group().strip()} opens the turn of a questioner"
     if not _HAS_LETTER.search(sentence.body.replace(OPAQUE, "")):
         return None
-    text = _DECORATION.sub("", _joined(sentence.body))
+    text = _DECORATION.sub("", _joined(sentence.body[-_LONGEST:]))
     if any(mark in QUESTION_MARKS for mark in sentence.marks):
         evidence = mark_asks(sentence, following)
         if evidence and is_spoken_of(sentence, following):
@@ -135,6 +138,13 @@ def _decide(sentence: Sentence, following: str, *, unfinished: bool) -> tuple[Ki
     if evidence is None:
         return None
     return (Kind.SOFTENED if is_softened(text) else Kind.DIRECT), evidence
+
+
+def _is_point_of_list(text: str, sentence: Sentence) -> bool:
+    """Whether it is an item such as "- 影が長いか", which names a point to look at and asks nobody."""
+    if sentence.marks.strip() or not _POINT.search(sentence.body):
+        return False
+    return _ITEM.match(text, text.rfind("\n", 0, sentence.start) + 1) is not None
 
 
 def _may_go_on(text: str) -> bool:

@@ -17,7 +17,20 @@ ASIDE = "\ue001"
 OPAQUE = "\ue002"
 """What masked characters are replaced with: quotations, asides, and URLs or code."""
 
-_QUOTES = {"「": "」", "『": "』", "“": "”", "‘": "’", "〝": "〟", "《": "》", "〈": "〉", "«": "»", '"': '"', "'": "'"}
+_QUOTES = {
+    "「": "」",
+    "『": "』",
+    "“": "”",
+    "‘": "’",
+    "〝": "〟",
+    "《": "》",
+    "〈": "〉",
+    "«": "»",
+    "‹": "›",
+    "❝": "❞",
+    '"': '"',
+    "'": "'",
+}
 _ASIDES = {"(": ")", "（": "）", "【": "】", "[": "]", "［": "］", "〔": "〕", "｛": "｝", "{": "}"}
 _PAIRS = _QUOTES | _ASIDES
 _CLOSERS = {closer: opener for opener, closer in _PAIRS.items()}
@@ -27,9 +40,10 @@ _OPAQUE = re.compile(
     r"|`[^`\n]+`"
     r"|(?:https?|ftp)://[\w\-.~:/?#\[\]@!$&'*+,;=%]+"
     r"|www\.[\w\-.~:/?#@!$&'*+,;=%]+"
-    r"|[\w\-./]*\?[A-Za-z_]\w*=[\w\-.~%&=+]*",
+    r"|[\w\-./]{0,100}\?[A-Za-z_]\w{0,40}=[\w\-.~%&=+]*",
     re.DOTALL | re.ASCII,
 )
+_DEEPEST = 16  # brackets within brackets; what opens deeper opens nothing
 _APOSTROPHE = re.compile(r"\w'\w", re.ASCII)
 _MAY_BE_OPAQUE = re.compile(r"`|://|www\.|\?\w", re.ASCII)
 
@@ -139,7 +153,8 @@ def _pairs(text: str) -> list[tuple[int, int, bool]]:
         opener = _CLOSERS.get(sign, sign)
         level = next((n for n in range(len(stack) - 1, -1, -1) if stack[n][0] == opener), None)
         if sign in _PAIRS and (sign not in "\"'" or level is None):
-            stack.append((sign, place))
+            if len(stack) < _DEEPEST:
+                stack.append((sign, place))
         elif level is not None:
             opened = stack[level][1]
             # 【】 opens a line as a heading and stands within one as quotation marks.

@@ -7,7 +7,7 @@ from filters.base import Span, TurnRule
 from filters.sample import Turn
 from filters.settings import Count
 
-_RUN = re.compile(r"[A-Za-z][A-Za-z'’\-]*(?:[ \t,;:]+(?:[A-Za-z][A-Za-z'’\-]*|\d+))+[.!?]?")
+_RUN = re.compile(r"[A-Za-z][A-Za-z'’\-]{0,30}(?:[ \t,;:]+(?:[A-Za-z][A-Za-z'’\-]{0,30}|\d+))+[.!?]?")
 _FUNCTION_WORDS = re.compile(
     r"(?:a|an|the|is|are|was|were|be|been|am|do|does|did|has|have|had|of|to|in|on|at|with|and|or|but|for|from|by|as|that"
     r"|this|these|those|it|its|he|she|they|we|you|i|his|her|their|there|which|who|what|not|can|will|would|should)"
@@ -29,7 +29,7 @@ class EnglishLeak(TurnRule):
     []
     """
 
-    screen = re.compile(r"[A-Za-z][A-Za-z'’\-]*[ \t]+[A-Za-z]")
+    screen = re.compile(r"[A-Za-z][A-Za-z'’\-]{0,30}[ \t]+[A-Za-z]")
 
     def __init__(self, words: Count = 5, function_words: Count = 1) -> None:
         self.words = words

@@ -9,7 +9,7 @@ from filters.sample import Turn
 from filters.screens import screen
 
 _BROKEN = re.compile(
-    r"(?P<JSON>(?:\A|\n)\s*[\[{]\s*\"|[{,\[]\s*\"[A-Za-z_]{2,30}\"\s*:|\A\s*\{|\}\s*\Z)"
+    r"(?P<JSON>(?:\A|\n)\s{0,20}[\[{]\s{0,20}\"|[{,\[]\s{0,20}\"[A-Za-z_]{2,30}\"\s*:|\A\s*\{|\}\s{0,20}\Z)"
     r"|(?P<code_fence>```\w*)"
     r"|(?P<escape>\\n|\\t|\\u[0-9a-fA-F]{4}|\\\"|&(?:nbsp|amp|lt|gt|quot|#\d{2,5});)"
 )

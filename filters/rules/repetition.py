@@ -8,6 +8,7 @@ from filters.sample import Turn
 from filters.settings import Count
 
 _PROBE = 6
+_LONGEST = 300  # the longest period that is looked for
 _SENTENCE = re.compile(r"[^。！？!?\n]+[。！？!?\n]*")
 
 
@@ -45,7 +46,7 @@ class Repetition(TurnRule):
             return ()
         find = content.find
         for start in range(0, length - _PROBE, self._stride):
-            again = find(content[start : start + _PROBE], start + 1)
+            again = find(content[start : start + _PROBE], start + 1, start + _LONGEST)
             if again > 0 and content.startswith(content[start:again], again):
                 loops = self._loops(content)
                 if loops:
@@ -60,8 +61,10 @@ class Repetition(TurnRule):
         found: list[Span] = []
         reached = 0
         for start in range(0, len(content) - _PROBE, self._stride):
-            again = content.find(content[start : start + _PROBE], start + 1)
-            if start < reached or again < 0:
+            again = (
+                -1 if start < reached else content.find(content[start : start + _PROBE], start + 1, start + _LONGEST)
+            )
+            if again < 0:
                 continue
             period = again - start
             first, last = start, again
@@ -69,10 +72,10 @@ class Repetition(TurnRule):
                 first -= 1
             while last < len(content) and content[last] == content[last - period]:
                 last += 1
+            reached = last
             unit = content[first : first + period]
             if last - first >= max(self.characters, self.times * period) and any(map(str.isalnum, unit)):
                 found.append(Span(first, last, f"{unit[:20]!r} {(last - first) // period} times in a row"))
-                reached = last
         return found
 
     def _repeated_sentence(self, content: str) -> list[Span]:

@@ -24,16 +24,16 @@ class TurnLeak(PatternRule):
 
     screen = screen(
         {
-            "QＱqAＡ": r"(?=[\s\d０-９*\]】]*[:：.．])|[QＱAＡqa](?:uestion|nswer|ssistant|I)",
+            "QＱqAＡ": r"(?=[\s\d０-９*\]】]{0,8}[:：.．])|[QＱAＡqa](?:uestion|nswer|ssistant|I)",
             "ユ": "ーザ",
             "質設回解答応問ア": r"(?:問|答|え|い|シスタント)",
             "シ": "ステム",
             "UuSsHhBb": r"(?:ser|SER|ystem|uman|ot)",
-            "＃#": r"[#＃\s]*(?:指示|入力|応答|Instruction|Input|Response)",
+            "＃#": r"[#＃\s]{0,8}(?:指示|入力|応答|Instruction|Input|Response)",
         }
     )
     pattern = re.compile(
-        r"(?:^|(?<=[\n。!?」\]]))[\s#*\[【(]*"
+        r"(?:^|(?<=[\n。!?」\]]))[\s#*\[【(]{0,12}"
         rf"(?:(?P<questioner>(?:次の|追加の?)?{_QUESTIONER}\s*\d*(?:[*\]】)]*\s*:|(?<=\d)\.\s))"
         rf"|(?P<answerer>{_ANSWERER}\s*\d*(?:[*\]】)]*\s*:|(?<=\d)\.\s))"
         r"|(?P<section>(?<=#)\s*(?:指示|入力|応答|Instruction|Input|Response)\s*(?::|\n|$)))",

@@ -101,6 +101,17 @@ def test_neighbours_in_a_batch_do_not_matter(strict, first, second):
     assert strict.judge(samples) == [strict.judge([sample])[0] for sample in samples]
 
 
+@pytest.mark.parametrize(
+    "piece",
+    ["何", "どんな", "「", "(", "\n", "a", "か", '"', "#", "*", "{", "ですか", "ｶﾞ", "\u3099", "？", "0", "質問："],
+)
+def test_long_runs_of_one_piece_are_judged_like_any_text(strict, piece):
+    (verdict,) = strict.judge(
+        [{"messages": [{"role": "user", "content": piece}, {"role": "assistant", "content": piece * 5000}]}]
+    )
+    assert not verdict.kept
+
+
 def test_no_samples_give_no_verdicts_and_no_messages_no_findings(strict):
     assert strict.judge([]) == []
     assert strict.judge([{"messages": []}]) == [Verdict()]
