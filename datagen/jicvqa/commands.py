@@ -52,12 +52,14 @@ def distractors(
     out: Annotated[Path, typer.Option(help="The distractors file to write (JSON).")],
     classes: Annotated[Path | None, typer.Option(help="Class lists (JSON); by default those of JIC-VQA.")] = None,
     method: Annotated[MethodName, typer.Option(help="mutual holds blind players at chance.")] = MethodName.mutual,
-    ranker: Annotated[RankerName, typer.Option(help="llm needs an endpoint.")] = RankerName.lexical,
+    ranker: Annotated[
+        RankerName | None, typer.Option(help="By default llm when an endpoint or model is given, else lexical.")
+    ] = None,
     counts: Annotated[
         str | None, typer.Option(help="A table with a category a row, to design for its class counts.")
     ] = None,
     orders: Annotated[int, typer.Option(min=1, help="Shuffled candidate orders a class (llm).")] = 3,
-    picks: Annotated[int, typer.Option(min=3, help="Neighbours named in each order (llm).")] = 8,
+    picks: Annotated[int, typer.Option(min=3, help="Neighbours named in each order (llm).")] = 12,
     seed: Annotated[int, typer.Option(help="Of the candidate orders and of sampling (llm).")] = 0,
     endpoint: Endpoint = None,
     model: Model = "",
@@ -68,12 +70,13 @@ def distractors(
     from datagen.jicvqa import runs
     from datagen.jicvqa.ranking import RankingChoice
 
+    by_model = ranker is RankerName.llm or (ranker is None and bool(endpoint or model))
     runs.make_distractors(
         out,
         classes,
         method.value,
         counts,
-        RankingChoice(orders, picks, seed) if ranker is RankerName.llm else None,
+        RankingChoice(orders, picks, seed) if by_model else None,
         _server(endpoint, model, api_key_env, in_flight),
     )
 

@@ -51,9 +51,15 @@ class Journal:
 
     def add(self, key: str, answer: Any) -> None:
         """Keep an answer."""
+        try:
+            self._file.write(json.dumps({"key": key, "answer": answer}, ensure_ascii=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise DatagenError(
+                f"The journal {self._path} cannot be written: {error.strerror}. Free some space and run the same "
+                "command again: the answers before are kept."
+            ) from error
         self.answers[key] = answer
-        self._file.write(json.dumps({"key": key, "answer": answer}, ensure_ascii=False) + "\n")
-        self._file.flush()
 
     def _read(self) -> bool:
         """Read the answers, and return whether the file ends within a line."""

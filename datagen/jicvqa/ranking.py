@@ -39,7 +39,7 @@ class RankingChoice(NamedTuple):
     """In how many shuffled orders the candidates are put, how many neighbours are picked in each, and the seed."""
 
     orders: int = 3
-    picks: int = 8
+    picks: int = 12
     seed: int = 0
 
 

@@ -41,17 +41,17 @@ def make_distractors(
     """Rank (by names where no model is to rank), design, and write the distractors file."""
     lists = load_classes(classes)
     table_counts = _counts(counts, lists) if counts else None
+    by_names = distractors_file.lexical_matrices(lists), distractors_file.lexical_ranker()
+    # Also when a model is to rank: lists that have no design are found before a call is paid.
+    made = distractors_file.make_distractors(lists, *by_names, method, table_counts)
     if ranking:
-        if not server.endpoints:
-            raise DatagenError("--ranker llm needs the server of a language model: --endpoint http://host:port/v1.")
-        matrices, ranker = rank_classes(lists, ranking, server, out.with_suffix(".answers.jsonl"), _progress)
-    else:
-        matrices, ranker = distractors_file.lexical_matrices(lists), distractors_file.lexical_ranker()
-    made = distractors_file.make_distractors(lists, matrices, ranker, method, table_counts)
+        with _served(server, out.parent) as served:
+            ranked = rank_classes(lists, ranking, served, out.with_suffix(".answers.jsonl"), _progress)
+        made = distractors_file.make_distractors(lists, *ranked, method, table_counts)
     write_text(out, made.text())
     for name, part in made.subsets.items():
         _CONSOLE.print(f"{name}: {len(part.subset.classes)} classes, {len(part.option_sets)} option sets")
-    _CONSOLE.print(f"Distractors ({method}, {ranker.kind}) are in {out}.")
+    _CONSOLE.print(f"Distractors ({method}, {made.ranker.kind}) are in {out}.")
     _CONSOLE.print(f"Next: datagen jicvqa build --images TABLE --distractors {out} --out DIR")
 
 
@@ -93,7 +93,8 @@ def build(images: str, distractors: Path, out: Path, seed: int, fetching: Fetchi
             )
     if lost:
         _CONSOLE.print(f"{len(lost):,} pictures could not be had; {out / 'lost.jsonl'} says why.")
-    _CONSOLE.print(f"{len(questions):,} questions are in {out}{'' if gathered else ' (without pictures)'}.")
+    without = "" if gathered else " (without pictures; --download fetches those that stand behind URLs)"
+    _CONSOLE.print(f"{len(questions):,} questions are in {out}{without}.")
     _CONSOLE.print(f"Next: datagen jicvqa audit {out}")
 
 
@@ -114,13 +115,14 @@ def audit_benchmark(
     gates = load_gates(gates_file)
     benchmark = load_benchmark(folder, classes, distractors)
     extra: ExtraPlayers = {}
-    if server.endpoints:
+    report = out or folder.with_name(f"{folder.name}-audit")
+    if server.endpoints or server.model:
         from datagen.jicvqa.text_player import ask_without_pictures
 
-        extra = ask_without_pictures(benchmark.questions, questions, server, _progress)
+        with _served(server, report) as served:
+            extra = ask_without_pictures(benchmark.questions, questions, served, _progress)
     with _progress("auditing", len(benchmark.subsets)) as advance:
         found = audit(benchmark, gates, extra=extra, advance=advance)
-    report = out or folder.with_name(f"{folder.name}-audit")
     write_text(report / "audit.json", json_text(found.document()))
     write_text(report / "audit.html", audit_page(found, gates))
     for verdict in found.verdicts:

@@ -56,6 +56,10 @@ class Table(Protocol):
     def embedded(self) -> bool:
         """Whether the pictures' bytes are in the table."""
 
+    @property
+    def local(self) -> bool:
+        """Whether it is a file of the user's, whose paths may be followed."""
+
     def records(self) -> Iterator[Mapping[str, Any]]:
         """List the rows without pictures."""
 
@@ -65,6 +69,7 @@ class Table(Protocol):
 
 class _CsvTable:
     embedded = False
+    local = True
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -90,6 +95,8 @@ class _CsvTable:
 
 
 class _ParquetTable:
+    local = True
+
     def __init__(self, path: Path) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -124,6 +131,8 @@ class _ParquetTable:
 
 
 class _HubTable:
+    local = False
+
     def __init__(self, name: str) -> None:
         import datasets
 
@@ -189,7 +198,7 @@ def read_rows(table: Table, shown: str) -> list[ImageRow]:
     for number, record in enumerate(table.records()):
         fields = {name: record.get(name) or "" for name in _TEXTS}
         fields |= {wanted: "" if record[name] is None else record[name] for wanted, name in columns.items()}
-        fields["place"] = record[place] or "" if place else _local(fields["url"])
+        fields["place"] = _place(record, place) if table.local else ""
         try:
             row = ImageRow.model_validate({"number": number, **fields})
         except ValidationError as error:
@@ -207,8 +216,11 @@ def read_rows(table: Table, shown: str) -> list[ImageRow]:
     return rows
 
 
-def _local(url: object) -> object:
-    """Return what stands in the column `url` when it is a path."""
+def _place(record: Mapping[str, Any], column: str | None) -> object:
+    """Return the path of a row's picture; without a column for it, what stands in `url` when that is no URL."""
+    if column:
+        return record[column] or ""
+    url = record.get("url") or ""
     return "" if str(url).startswith(("http://", "https://")) else url
 
 
