@@ -71,7 +71,7 @@ def serve_command(model: str, weights: str, port: int, args: Sequence[str] = ())
         *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
         *("--model", weights, "--served-model-name", model, "--host", "127.0.0.1", "--port", str(port)),
         # Free white space between JSON tokens can eat the whole budget of an answer.
-        *("--structured-outputs-config", '{"disable_any_whitespace": true}'),
+        *("--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}'),
         *device_args,
         *args,
     ]
