@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import artwork
+import sampling
 import server
 from colours import main_colours
 from concepts import Concept, held_out_artwork, load_concepts
@@ -92,7 +93,8 @@ def shots(cache_folder: Path, limit: int, seed: int) -> list[Shot]:
     concepts = load_concepts()
     pictures = artwork.prepare(cache_folder, concepts, 192)
     held_out = held_out_artwork(concepts)
-    seen, unseen = [], []
+    seen: list[tuple[Concept, artwork.Picture]] = []
+    unseen: list[tuple[Concept, artwork.Picture]] = []
     for concept in concepts:
         for emoji in concept.emoji:
             for artwork_set in artwork.SETS:
@@ -244,8 +246,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
     pictures = shots(arguments.cache, arguments.limit, arguments.seed)
+
+    async def sample(url: str, model: str) -> str:
+        async with server.Client(url, model) as client:
+            return sampling.summary(*await sampling.sample_faults(client))
+
     if arguments.url:
         scores, rate = asyncio.run(measure(arguments.url, arguments.served_name, pictures))
+        sampled = asyncio.run(sample(arguments.url, arguments.served_name))
     else:
         started = time.monotonic()
         with server.running(arguments.model) as url:
@@ -253,8 +261,10 @@ def main() -> None:
             asyncio.run(measure(url, server.NAME, [shot for shot in pictures if shot.concept.subset is None][:1]))
             print(f"server ready after {ready:.1f} s; first conversation done after {time.monotonic() - started:.1f} s")
             scores, rate = asyncio.run(measure(url, server.NAME, pictures))
+            sampled = asyncio.run(sample(url, server.NAME))
     print(f"{rate:.1f} answers/s, 32 in flight, client on the same cores\n")
     print(table(scores))
+    print(f"\n{sampled}")
 
 
 if __name__ == "__main__":

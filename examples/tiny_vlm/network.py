@@ -4,10 +4,12 @@ The published shape is from "Building and better understanding vision-language m
 here are of one size, so the tower is called on its parts; the result is the same as the library's forward.
 """
 
+# mypy: disallow-untyped-calls=False
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import Idefics3Config, Idefics3ForConditionalGeneration
 
 SIDE = 96
@@ -80,7 +82,8 @@ def encode_pictures(model: Idefics3ForConditionalGeneration, pictures: Tensor) -
     patches = tower.embeddings.patch_embedding(pictures).flatten(2).transpose(1, 2)
     hidden = patches + tower.embeddings.position_embedding.weight
     hidden = tower.encoder(inputs_embeds=hidden).last_hidden_state
-    return model.model.connector(tower.post_layernorm(hidden))
+    tokens: Tensor = model.model.connector(tower.post_layernorm(hidden))
+    return tokens
 
 
 def optimizers(parameters: list[tuple[str, nn.Parameter]], rate: float) -> list[torch.optim.Optimizer]:
@@ -88,7 +91,8 @@ def optimizers(parameters: list[tuple[str, nn.Parameter]], rate: float) -> list[
 
     Muon is Jordan et al. 2024; its rates are matched to AdamW's as in arXiv 2502.16982.
     """
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in parameters:
         hidden = parameter.ndim == 2 and "embed" not in name and "head" not in name
         (matrices if hidden else others).append(parameter)
@@ -96,3 +100,26 @@ def optimizers(parameters: list[tuple[str, nn.Parameter]], rate: float) -> list[
         torch.optim.Muon(matrices, lr=rate, weight_decay=0.05, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
+
+
+def conversation_loss(
+    model: Idefics3ForConditionalGeneration, image_token: int, pictures: Tensor, ids: Tensor, weights: Tensor
+) -> Tensor:
+    """Weighted cross-entropy of the assistant's tokens.
+
+    Args:
+        model: The network.
+        image_token: Id of the token in whose places the picture stands.
+        pictures: (count, 3, side, side).
+        ids: Token ids (count, length).
+        weights: Loss weights (count, length).
+    """
+    seen = encode_pictures(model, pictures)
+    embedded: Tensor = model.get_input_embeddings()(ids)
+    embedded = embedded.masked_scatter(ids.eq(image_token).unsqueeze(-1), seen.to(embedded.dtype))
+    hidden = model.model.text_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
+    targets = weights[:, 1:] > 0
+    logits = model.lm_head(hidden[:, :-1][targets]).float()
+    losses = functional.cross_entropy(logits, ids[:, 1:][targets], reduction="none")
+    chosen = weights[:, 1:][targets]
+    return (losses * chosen).sum() / chosen.sum()

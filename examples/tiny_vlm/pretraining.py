@@ -4,6 +4,7 @@ A language loss alone turns the tower on late (half of the steps pass before nam
 classifier behind tower and connector gives it a direct signal at a quarter of the cost of a step.
 """
 
+# mypy: disallow-untyped-calls=False
 from __future__ import annotations
 
 import math
@@ -102,3 +103,28 @@ def pretrain(base: Tensor, labels: Tensor, steps: int, seed: int, output: Path, 
     kept = {name: p.detach().clone() for name, p in named}
     output.parent.mkdir(parents=True, exist_ok=True)
     save_file(kept, output)
+
+
+@torch.no_grad()
+def load_tower(
+    model: Idefics3ForConditionalGeneration, weights: dict[str, Tensor], name_tokens: list[int | None]
+) -> None:
+    """Put the pretrained parts into the network, the classifier's rows as embeddings of the names.
+
+    Head and embeddings are tied, so a name's token starts out where the picture's features point already.
+
+    Args:
+        model: The network, changed in place.
+        weights: What `pretrain` wrote.
+        name_tokens: Token of each concept's name, None where the name is several tokens.
+    """
+    rows = weights.pop("head.weight")
+    weights.pop("head.bias")
+    unexpected = model.model.load_state_dict(weights, strict=False).unexpected_keys
+    if unexpected:
+        raise RuntimeError(f"the tower does not fit the network: {unexpected[:3]}; delete it and run again.")
+    embedding = model.get_input_embeddings().weight
+    length = embedding.norm(dim=1).mean()
+    for token, row in zip(name_tokens, rows - rows.mean(0), strict=True):
+        if token is not None:
+            embedding[token] = row / row.norm() * length

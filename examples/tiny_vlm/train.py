@@ -5,6 +5,7 @@ Run from the repository root; everything but the model goes into the cache folde
     python examples/tiny_vlm/train.py --cache /tmp/tiny_vlm --output examples/tiny_vlm/model
 """
 
+# mypy: disallow-untyped-calls=False
 from __future__ import annotations
 
 import argparse
@@ -22,22 +23,18 @@ import torch
 import vocabulary
 from colours import PALETTE, main_colours
 from concepts import Concept, held_out_artwork, load_concepts
-from conversations import Message, hold_conversation
-from pretraining import learning_rate, pretrain
+from conversations import hold_conversation
+from encoding import Encoder, Sequence
+from export import save_model
+from pretraining import learning_rate, load_tower, pretrain
 from rendering import augment, base_tensor
 from safetensors.torch import load_file
-from torch import Tensor, distributed
-from torch.nn import functional
+from torch import distributed
 from transformers import (
-    GenerationConfig,
-    Idefics3ForConditionalGeneration,
-    Idefics3ImageProcessorPil,
-    Idefics3Processor,
     PreTrainedTokenizerFast,
 )
 
 VOCABULARY = 3500
-NAME_WEIGHT = 2.0
 DRAWN_SIDE = 192
 
 
@@ -48,14 +45,6 @@ class Example:
     concept: int
     set_name: str
     colours: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Sequence:
-    """A conversation as token ids, with the weight of each token in the loss (0 for what the user says)."""
-
-    ids: list[int]
-    weights: list[float]
 
 
 def training_pictures(cache: Path, concepts: list[Concept]) -> tuple[list[artwork.Picture], list[Example]]:
@@ -88,138 +77,6 @@ def learn_vocabulary(concepts: list[Concept], seed: int) -> PreTrainedTokenizerF
     return vocabulary.learn(texts + names * 30, names + colours, VOCABULARY)
 
 
-class Encoder:
-    """Turns conversations into token ids as the chat template and the processor do.
-
-    Attributes:
-        image: Id of the image token.
-        padding: Id of the padding token.
-    """
-
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, names: list[str]) -> None:
-        self._tokenizer = tokenizer
-        self._cache: dict[str, list[int]] = {}
-        ids = tokenizer.convert_tokens_to_ids
-        self.image = ids(vocabulary.IMAGE)
-        self.padding = ids(vocabulary.PADDING)
-        self._end = ids(vocabulary.END)
-        self._roles = {role: ids(token) for role, token in vocabulary.ROLES.items()}
-        around, whole = ids(vocabulary.AROUND_IMAGE), ids(vocabulary.WHOLE_IMAGE)
-        self._picture = [around, whole, *[self.image] * network.IMAGE_TOKENS, around]
-        self._names = {token for name in names if (token := self.name_token(name)) is not None}
-
-    def _encode(self, text: str) -> list[int]:
-        if text not in self._cache:
-            if len(self._cache) > 50_000:
-                self._cache.clear()
-            self._cache[text] = self._tokenizer.encode(text, add_special_tokens=False)
-        return self._cache[text]
-
-    def name_token(self, name: str) -> int | None:
-        """Token of a name that is one token."""
-        tokens = self._encode(name)
-        return tokens[0] if len(tokens) == 1 else None
-
-    def sequence(self, messages: list[Message]) -> Sequence:
-        """Encode one conversation; the picture stands before the first user text."""
-        ids: list[int] = []
-        weights: list[float] = []
-        picture_due = True
-        for message in messages:
-            ids.append(self._roles[message.role])
-            weights.append(0.0)
-            if message.role == "user" and picture_due:
-                ids += self._picture
-                weights += [0.0] * len(self._picture)
-                picture_due = False
-            tokens = [*self._encode(message.text), self._end]
-            ids += tokens
-            if message.role == "assistant":
-                weights += [NAME_WEIGHT if token in self._names else 1.0 for token in tokens]
-            else:
-                weights += [0.0] * len(tokens)
-        return Sequence(ids, weights)
-
-    def pad(self, sequences: list[Sequence]) -> tuple[Tensor, Tensor]:
-        """Pad to the longest: ids (count, length) and weights (count, length)."""
-        length = max(len(sequence.ids) for sequence in sequences)
-        ids = torch.full((len(sequences), length), self.padding)
-        weights = torch.zeros(len(sequences), length)
-        for row, sequence in enumerate(sequences):
-            ids[row, : len(sequence.ids)] = torch.tensor(sequence.ids)
-            weights[row, : len(sequence.ids)] = torch.tensor(sequence.weights)
-        return ids, weights
-
-
-def conversation_loss(
-    model: Idefics3ForConditionalGeneration, encoder: Encoder, pictures: Tensor, ids: Tensor, weights: Tensor
-) -> Tensor:
-    """Weighted cross-entropy of the assistant's tokens.
-
-    Args:
-        model: The network.
-        encoder: Knows the image token.
-        pictures: (count, 3, side, side).
-        ids: Token ids (count, length).
-        weights: Loss weights (count, length).
-    """
-    seen = network.encode_pictures(model, pictures)
-    embedded = model.get_input_embeddings()(ids)
-    embedded = embedded.masked_scatter((ids == encoder.image).unsqueeze(-1), seen.to(embedded.dtype))
-    hidden = model.model.text_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
-    targets = weights[:, 1:] > 0
-    logits = model.lm_head(hidden[:, :-1][targets]).float()
-    losses = functional.cross_entropy(logits, ids[:, 1:][targets], reduction="none")
-    chosen = weights[:, 1:][targets]
-    return (losses * chosen).sum() / chosen.sum()
-
-
-def save_model(model: Idefics3ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write weights (bfloat16), configuration, tokenizer and image processor as a server reads them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    half = copy.deepcopy(model).to(torch.bfloat16)
-    half.generation_config = GenerationConfig(
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.eos_token_id
-    )
-    half.save_pretrained(folder)
-    image_processor = Idefics3ImageProcessorPil(
-        do_image_splitting=False,
-        size={"longest_edge": network.SIDE},
-        max_image_size={"longest_edge": network.SIDE},
-        image_mean=[0.5, 0.5, 0.5],
-        image_std=[0.5, 0.5, 0.5],
-    )
-    processor = Idefics3Processor(
-        image_processor, tokenizer, image_seq_len=network.IMAGE_TOKENS, chat_template=vocabulary.CHAT_TEMPLATE
-    )
-    processor.save_pretrained(folder)
-
-
-@torch.no_grad()
-def load_tower(
-    model: Idefics3ForConditionalGeneration, weights: dict[str, Tensor], name_tokens: list[int | None]
-) -> None:
-    """Put the pretrained parts into the network, the classifier's rows as embeddings of the names.
-
-    Head and embeddings are tied, so a name's token starts out where the picture's features point already.
-
-    Args:
-        model: The network, changed in place.
-        weights: What `pretrain` wrote.
-        name_tokens: Token of each concept's name, None where the name is several tokens.
-    """
-    rows = weights.pop("head.weight")
-    weights.pop("head.bias")
-    unexpected = model.model.load_state_dict(weights, strict=False).unexpected_keys
-    if unexpected:
-        raise RuntimeError(f"the tower does not fit the network: {unexpected[:3]}; delete it and run again.")
-    embedding = model.get_input_embeddings().weight
-    length = embedding.norm(dim=1).mean()
-    for token, row in zip(name_tokens, rows - rows.mean(0), strict=True):
-        if token is not None:
-            embedding[token] = row / row.norm() * length
-
-
 def train(cache: Path, output: Path, seed: int, pretraining_steps: int, steps: int, batch: int = 64) -> None:
     """Run all stages and write the model; one of the processes that train together.
 
@@ -238,7 +95,7 @@ def train(cache: Path, output: Path, seed: int, pretraining_steps: int, steps: i
     distributed.barrier()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(cache / "tokenizer")
     encoder = Encoder(tokenizer, [concept.name for concept in concepts])
-    end = tokenizer.convert_tokens_to_ids(vocabulary.END)
+    end = encoder.end
     model = network.build(network.configuration(len(tokenizer), encoder.image, end, end, encoder.padding), seed)
     load_tower(model, load_file(tower), [encoder.name_token(concept.name) for concept in concepts])
     average = copy.deepcopy(model).requires_grad_(False)
@@ -276,7 +133,7 @@ def train(cache: Path, output: Path, seed: int, pretraining_steps: int, steps: i
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(step, steps, peak)
         with torch.autocast("cpu", torch.bfloat16):
-            loss = conversation_loss(model, encoder, pictures, tokens, weights)
+            loss = network.conversation_loss(model, encoder.image, pictures, tokens, weights)
         loss.backward()
         parallel.average_gradients(model.parameters())
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
