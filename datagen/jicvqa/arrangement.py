@@ -1,9 +1,9 @@
 """Which image gets which option set, and in which order its options stand.
 
 Everything is drawn from the seed and stable names, so that the same table gives the same questions on every machine.
-The place of the answer is as often the first as the second, third and fourth, within every option set and answer as
-far as their numbers allow, then within the set, then within the subset. It is drawn independently of which member is
-the answer, so that the order of the options tells a blind player nothing.
+The options of an image stand in a circle whose order does not depend on the answer; it is turned until the answer is
+at its place. The answer is as often at the first place as at the second, third and fourth: within every option set
+and answer as far as their numbers allow, then within the set, then within the subset.
 """
 
 import random
@@ -38,9 +38,18 @@ def arrange(
             own = [waiting[answer].pop() for _ in range(round(count))]
             places = _places(len(own), used_in_set, used_in_subset, random.Random(_key(seed, *options, answer)))
             for image, place in zip(own, places, strict=True):
-                others = _shuffled([option for option in options if option != answer], seed, "order", image)
-                arranged[image] = (*others[:place], answer, *others[place:])
+                circle = circle_of(options, seed, image)
+                start = circle.index(answer) - place
+                arranged[image] = tuple(circle[(start + step) % CHOICES] for step in range(CHOICES))
     return arranged
+
+
+def circle_of(options: Sequence[str], seed: int, image: str) -> list[str]:
+    """Return the order of an image's options up to rotation, which is drawn without a look at the answer.
+
+    So the order tells nothing even to a player who knows the seed and this program.
+    """
+    return _shuffled(sorted(options), seed, "order", image)
 
 
 def _places(count: int, used_in_set: Counter[int], used_in_subset: Counter[int], draw: random.Random) -> list[int]:

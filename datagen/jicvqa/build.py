@@ -30,7 +30,7 @@ class Built:
     """What a build made.
 
     Attributes:
-        questions: in the order of the editions: by subset, then as in the table.
+        questions: in the order of the editions: by subset, then in an order drawn from the seed.
         designs: by subset.
         manifest: the contents of build.json.
     """
@@ -111,9 +111,17 @@ def make_questions(
                 row.license_url,
                 gathered[row.id].phash if gathered else "",
             )
-            for row in rows
+            for row in sorted(rows, key=lambda row: _rank(row, seed))
         ]
     return questions, designs
+
+
+def _rank(row: ImageRow, seed: int) -> str:
+    """Return where a row stands in the order of its subset.
+
+    Tables are often sorted by class; neighbouring questions would then tell each other's answers.
+    """
+    return digest_of(f"{seed}\x1f{row.id}".encode())
 
 
 def write_build(

@@ -10,6 +10,7 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
+from datagen.jicvqa.arrangement import circle_of
 from datagen.jicvqa.benchmark import load_benchmark
 from tests.jicvqa.conftest import SMALL, command, picture, rows_of, write_csv, write_parquet
 
@@ -35,6 +36,18 @@ def test_the_same_inputs_give_the_same_bytes(small_table: Path, distractors_file
     } < set(builds[0])
 
 
+def test_the_order_of_the_table_is_neither_kept_nor_felt(distractors_file: Path, tmp_path: Path) -> None:
+    """In a table that is sorted by class, neighbouring questions would tell each other's answers."""
+    builds = []
+    for name, rows in (("mixed", rows_of(SMALL)), ("sorted", sorted(rows_of(SMALL), key=lambda row: row.category))):
+        (tmp_path / name).mkdir()
+        table = write_parquet(tmp_path / name / "table.parquet", rows)
+        out = tmp_path / name / "build"
+        assert command("build", "--images", table, "--distractors", distractors_file, "--out", out).code == 0
+        builds.append(files_of(out))
+    assert builds[0] == builds[1]
+
+
 def test_another_seed_gives_other_orders_of_the_same_design(
     small_table: Path, small_build: Path, distractors_file: Path, tmp_path: Path
 ) -> None:
@@ -56,6 +69,13 @@ def test_places_are_balanced_overall_and_within_each_option_set(small_build: Pat
             by_set.setdefault(frozenset(question.choices), Counter())[question.answer_index] += 1
         for used in by_set.values():
             assert max(used.values()) - min(used[place] for place in range(4)) <= 1
+
+
+def test_the_order_of_options_tells_nothing_even_to_who_knows_the_seed(small_build: Path) -> None:
+    """An order that depended on the answer would betray it to a player who draws it anew for each candidate."""
+    for question in load_benchmark(small_build).questions:
+        circle = circle_of(question.choices, 0, question.id)
+        assert question.choices in {tuple(circle[start:] + circle[:start]) for start in range(4)}
 
 
 def test_every_picture_has_one_question_with_its_class_and_licence(small_build: Path) -> None:
