@@ -26,12 +26,13 @@ TINY_MODEL = ROOT / "examples" / "tiny_vlm" / "model"
 
 
 class FakeServer:
-    """The server of benchmarks/fake_server.py in a process of its own."""
+    """The server of benchmarks/fake_server.py in a process of its own; with a log, counts outlive a restart."""
 
-    def __init__(self, latency: float = 0.0, port: int = 0) -> None:
+    def __init__(self, latency: float = 0.0, port: int = 0, log: Path | None = None) -> None:
         self.port = port or free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}/v1"
         command = [sys.executable, "-m", "benchmarks.fake_server", "--port", str(self.port), "--latency", str(latency)]
+        command += ["--log", str(log)] if log else []
         self._process = subprocess.Popen(command, cwd=ROOT)
         for _ in range(200):
             try:
@@ -47,6 +48,11 @@ class FakeServer:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/statistics", timeout=5) as response:
             statistics: dict[str, Any] = json.load(response)
             return statistics
+
+    def fail(self, *faults: dict[str, Any]) -> None:
+        """Set the faults from now on, fields of `benchmarks.fake_server.Fault`."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/faults", json.dumps(faults).encode())
+        urllib.request.urlopen(request, timeout=5).close()
 
     def stop(self) -> None:
         self._process.kill()
