@@ -253,6 +253,7 @@ def main() -> None:
 
     if arguments.url:
         scores, rate = asyncio.run(measure(arguments.url, arguments.served_name, pictures))
+        print(table(scores), flush=True)
         sampled = asyncio.run(sample(arguments.url, arguments.served_name))
     else:
         started = time.monotonic()
@@ -261,10 +262,9 @@ def main() -> None:
             asyncio.run(measure(url, server.NAME, [shot for shot in pictures if shot.concept.subset is None][:1]))
             print(f"server ready after {ready:.1f} s; first conversation done after {time.monotonic() - started:.1f} s")
             scores, rate = asyncio.run(measure(url, server.NAME, pictures))
+            print(table(scores), flush=True)
             sampled = asyncio.run(sample(url, server.NAME))
-    print(f"{rate:.1f} answers/s, 32 in flight, client on the same cores\n")
-    print(table(scores))
-    print(f"\n{sampled}")
+    print(f"{rate:.1f} answers/s, 32 in flight, client on the same cores\n\n{sampled}")
 
 
 if __name__ == "__main__":

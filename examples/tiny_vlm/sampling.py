@@ -66,7 +66,11 @@ async def sample_faults(client: server.Client, seed: int = 0) -> tuple[Counter[s
                 top_p=turn_prompt["sampling"]["top_p"],
                 seed=seed + index,
             )
-            manners.append(manner_of(json.loads(reply)["answer"]))
+            try:
+                manners.append(manner_of(json.loads(reply)["answer"]))
+            except json.JSONDecodeError:
+                # The token limit cut the reply off.
+                manners.append("unfinished")
         return manners
 
     paths = sorted(PICTURES.glob("*/*.png"))
@@ -78,5 +82,5 @@ async def sample_faults(client: server.Client, seed: int = 0) -> tuple[Counter[s
 def summary(counts: Counter[str], faulty: int, conversations: int) -> str:
     """Write the counts as one line."""
     total = sum(counts.values())
-    parts = ", ".join(f"{name} {counts[name] / total:.1%}" for name in ("appended", "leaked", "quoted"))
+    parts = ", ".join(f"{name} {counts[name] / total:.1%}" for name in ("appended", "leaked", "quoted", "unfinished"))
     return f"sampled: {total} answers: {parts}; {faulty} of {conversations} conversations have a faulty answer"
