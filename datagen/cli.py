@@ -144,15 +144,19 @@ def recut(
     out: Annotated[
         Path | None, typer.Option(help="Where new shards go; without it the difference alone is shown.")
     ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with the rows that change.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")] = False,
 ) -> None:
     """Decide a finished run by another policy, with no model call, and show what changes."""
+    from datagen.inspection.difference_page import write_difference_page
     from datagen.inspection.recutting import recut as recut_run
     from datagen.inspection.terminal import print_difference
     from datagen.pipeline import read_policy
     from datagen.summary import console, print_counts
 
     difference, manifest = recut_run(run, read_policy(policy), out)
+    if html is not None:
+        write_difference_page(difference, html, run, run)
     if json:
         typer.echo(difference.to_json())
         return
@@ -166,14 +170,18 @@ def compare(
     before: Annotated[Path, typer.Argument(help="A run, or what datagen filter wrote.")],
     after: Annotated[Path, typer.Argument(help="Another one, of the same images.")],
     out: Annotated[Path | None, typer.Option(help="Where the rows that differ go.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with the rows that differ.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines instead.")] = False,
 ) -> None:
     """Show which rows two runs decide differently, and by which rules."""
+    from datagen.inspection.difference_page import write_difference_page
     from datagen.inspection.recutting import compare_runs
     from datagen.inspection.terminal import print_difference
     from datagen.summary import console
 
     difference = compare_runs(before, after, out)
+    if html is not None:
+        write_difference_page(difference, html, before, after)
     if json:
         typer.echo(difference.to_json())
     else:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 from pydantic import TypeAdapter
@@ -15,7 +15,7 @@ from datagen.run_directory import write_text
 
 ROWS_FILE = "difference.parquet"
 SUMMARY_FILE = "difference.json"
-_EXAMPLES = 3
+_EXAMPLES = 12
 
 Change = Literal["newly_dropped", "newly_kept"]
 
@@ -55,8 +55,16 @@ class Example:
     change: Change
     rule: str
     id: str
+    turn: int
+    start: int
+    end: int
     text: str
     evidence: str
+
+    @property
+    def finding(self) -> dict[str, Any]:
+        """The finding as rows have it."""
+        return {key: value for key, value in vars(self).items() if key not in ("change", "id")}
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,11 @@ class Difference:
     def newly_dropped(self) -> int:
         """Rows that were kept before."""
         return self.rows("kept", "dropped")
+
+    @property
+    def unchanged(self) -> int:
+        """Rows in the same state on both sides."""
+        return sum(found.rows for found in self.transitions if found.before == found.after)
 
     @property
     def newly_kept(self) -> int:
@@ -141,7 +154,8 @@ WITH placed AS (
     SELECT change, rule, id, place, [found FOR found IN findings IF found.rule = rule][1] AS finding
     FROM placed WHERE place <= ?
 )
-SELECT change, rule, id, finding.text, finding.evidence FROM chosen ORDER BY change, rule, place
+SELECT change, rule, id, finding.turn, finding.start, finding."end", finding.text, finding.evidence
+FROM chosen ORDER BY change, rule, place
 """
 
 
@@ -186,8 +200,8 @@ def compare(before: Side, after: Side, out: Path | None = None) -> Difference:
 
 
 def _examples(connection: duckdb.DuckDBPyConnection) -> Iterator[Example]:
-    for change, rule, row_id, text, evidence in connection.execute(_EXAMPLES_OF_EACH, [_EXAMPLES]).fetchall():
-        yield Example(change, rule, row_id, text, evidence)
+    for line in connection.execute(_EXAMPLES_OF_EACH, [_EXAMPLES]).fetchall():
+        yield Example(*line)
 
 
 def _count(connection: duckdb.DuckDBPyConnection, query: str) -> int:

@@ -16,6 +16,11 @@ STATES: Mapping[str, Words] = {
     "dropped": Words("落とす", "dropped"),
     "failed": Words("失敗", "failed"),
 }
+CHANGES: Mapping[str, Words] = {
+    "newly_dropped": Words("新たに落とす", "newly dropped"),
+    "newly_kept": Words("新たに残す", "newly kept"),
+    "absent": Words("なし", "absent"),
+}
 GROUPS: Mapping[str, Words] = {
     "turn": Words("何番目の問答か", "by turn"),
     "prompt": Words("プロンプトの版", "by prompt version"),

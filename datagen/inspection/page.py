@@ -8,13 +8,18 @@ import base64
 import hashlib
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from datagen import __version__
+from datagen.errors import DatagenError
+from datagen.run_directory import write_text
 
+COLOURS = 10
+"""How many rules the style can tell apart."""
 _FOLDER = "templates"
 
 
@@ -43,6 +48,19 @@ def render(template: str, code: tuple[str, ...], **context: Any) -> str:
             **context,
         )
     )
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page, making its folder if need be.
+
+    Raises:
+        DatagenError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    except OSError as error:
+        raise DatagenError(f"{path} cannot be written: {error.strerror}; give another file.") from error
 
 
 def _digest(text: str) -> str:

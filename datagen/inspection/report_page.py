@@ -5,13 +5,10 @@ from pathlib import Path
 import yaml
 
 from datagen.inspection import labels
-from datagen.inspection.page import render
+from datagen.inspection.page import COLOURS, render, write_page
 from datagen.inspection.report import Report, make_report
 from datagen.inspection.samples import draw_rows, take_cards
 from datagen.inspection.stored_rows import StoredRows
-
-COLOURS = 10
-"""How many the style knows."""
 
 
 def write_report_page(run: Path, page: Path, seed: int = 0) -> Report:
@@ -43,8 +40,7 @@ def write_report_page(run: Path, page: Path, seed: int = 0) -> Report:
             distributions=labels.DISTRIBUTIONS,
             scripts=labels.SCRIPTS,
         )
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(text, encoding="utf-8")
+    write_page(page, text)
     return report
 
 

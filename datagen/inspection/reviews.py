@@ -4,15 +4,17 @@ import csv
 import hashlib
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from datagen.errors import DatagenError, nearest
 from datagen.inspection import labels
 from datagen.inspection.marks import COLUMNS, REVIEWS, guarded, read_marks
-from datagen.inspection.page import render
-from datagen.inspection.samples import Card, take_cards
+from datagen.inspection.page import render, write_page
+from datagen.inspection.samples import Card, Findings, take_cards
 from datagen.inspection.stored_rows import StoredRows
 
 
@@ -67,7 +69,7 @@ def write_sheet(run: Path, rule: str, count: int, seed: int, folder: Path | None
             raise DatagenError(f"{run} has no hit of the rule '{rule}': {nearest(rule, known)}.")
         drawn = systematic(hits, count, seed)
         strata = dict(drawn)
-        cards = {card.row: card for card in take_cards(stored, list(strata), rule)}
+        cards = {card.row: card for card in take_cards(stored, list(strata), partial(_findings_of, rule))}
     order = random.Random(f"{seed}/order").sample(sorted(cards), len(cards))
     folder = folder or run / REVIEWS
     name = f"{re.sub(r'[^A-Za-z0-9_.-]', '_', rule)}-{count}-{seed}"
@@ -92,7 +94,7 @@ def write_sheet(run: Path, rule: str, count: int, seed: int, folder: Path | None
         colours={rule: 0},
         states=labels.STATES,
     )
-    sheet.page.write_text(page, encoding="utf-8")
+    write_page(sheet.page, page)
     return sheet
 
 
@@ -106,6 +108,10 @@ def systematic(hits: Sequence[tuple[int, str]], count: int, seed: int) -> list[t
         return list(hits)
     start = random.Random(seed).random()
     return [hits[int((number + start) * len(hits) / count)] for number in range(count)]
+
+
+def _findings_of(rule: str, row: Mapping[str, Any]) -> Findings:
+    return [finding for finding in row["findings"] if finding["rule"] == rule]
 
 
 def _line(card: Card, rule: str, stratum: str) -> list[str]:

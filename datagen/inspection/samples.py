@@ -1,6 +1,6 @@
 """Rows to look at: a seeded draw for every rule, of kept rows, and for every class of failure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ from datagen.inspection.evidence import Piece, pieces
 from datagen.inspection.stored_rows import StoredRows
 from datagen.inspection.thumbnails import thumbnail
 
+Findings = list[dict[str, Any]]
 MOST_CARDS = 240
 _A_RULE = 16
 _KEPT = 32
@@ -75,6 +76,10 @@ SELECT DISTINCT row FROM placed WHERE place <= most ORDER BY row
 """
 
 
+def _all_findings(row: Mapping[str, Any]) -> Findings:
+    return row["findings"] or []
+
+
 def draw_rows(stored: StoredRows, seed: int = 0) -> list[int]:
     """Draw rows of every kind: half of a rule's rows are its alone, where there are enough.
 
@@ -92,17 +97,21 @@ def draw_rows(stored: StoredRows, seed: int = 0) -> list[int]:
     return [row for (row,) in stored.ask(_DRAW, **settings)] if stored.files else []
 
 
-def take_cards(stored: StoredRows, rows: Sequence[int], rule: str | None = None) -> list[Card]:
+def take_cards(
+    stored: StoredRows, rows: Sequence[int], shown: Callable[[Mapping[str, Any]], Findings] = _all_findings
+) -> list[Card]:
     """Return rows as cards: the dropped ones first, then kept and failed ones, in the order of the shards.
 
-    With a `rule`, the cards show what that rule found, and no other.
+    Args:
+        stored: the run.
+        rows: the numbers of the rows.
+        shown: returns the findings that the card of a row shows.
     """
-    cards = [_card(row, stored, rule) for row in stored.take(rows, pictures=True)]
+    cards = [_card(row, shown(row), stored) for row in stored.take(rows, pictures=True)]
     return sorted(cards, key=lambda card: _ORDER.index(card.state))
 
 
-def _card(row: Mapping[str, Any], stored: StoredRows, rule: str | None) -> Card:
-    findings = [finding for finding in row["findings"] or [] if rule in (None, finding["rule"])]
+def _card(row: Mapping[str, Any], findings: Findings, stored: StoredRows) -> Card:
     shard, number = stored.place(row["row"])
 
     def marked(text: str | None, turn: int) -> tuple[Piece, ...]:

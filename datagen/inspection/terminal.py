@@ -1,5 +1,7 @@
 """The report and the difference for a terminal: the essentials in one screen."""
 
+from collections import Counter
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -11,6 +13,7 @@ from datagen.inspection.report import Report
 from datagen.progress import duration
 
 _BAR = 12
+_EXAMPLES = 3
 _COLOURS = {"kept": "green", "dropped": "yellow", "failed": "red"}
 
 
@@ -100,10 +103,9 @@ def _cost_line(costs: Costs) -> str:
 def print_difference(difference: Difference, console: Console) -> None:
     """Print what changes, by rule, with an example of each."""
     console.print(f"[bold]{escape(difference.before)} → {escape(difference.after)}[/]", soft_wrap=True)
-    same = sum(found.rows for found in difference.transitions if found.before == found.after)
     console.print(
         f"[yellow]{difference.newly_dropped:,} newly dropped[/]  [green]{difference.newly_kept:,} newly kept[/]  "
-        f"{same:,} unchanged ({difference.other_rules:,} of them for other reasons than before)",
+        f"{difference.unchanged:,} unchanged ({difference.other_rules:,} of them for other reasons than before)",
         soft_wrap=True,
     )
     for found in difference.transitions:
@@ -118,7 +120,11 @@ def print_difference(difference: Difference, console: Console) -> None:
             numbers = (rule.newly_dropped, rule.newly_dropped_only, rule.newly_kept, rule.newly_kept_only)
             table.add_row(escape(rule.rule), *(f"{number:,}" for number in numbers))
         console.print(table)
+    shown = Counter[tuple[str, str]]()
     for example in difference.examples:
+        shown[example.change, example.rule] += 1
+        if shown[example.change, example.rule] > _EXAMPLES:
+            continue
         sign = "[yellow]−[/]" if example.change == "newly_dropped" else "[green]+[/]"
         console.print(
             f"{sign} {example.id[:8]} {escape(example.rule)} 「{escape(example.text[:80])}」 "

@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from datagen.inspection.difference_page import write_difference_page
 from datagen.inspection.marks import keep_marks, read_marks
+from datagen.inspection.recutting import recut
 from datagen.inspection.report_page import write_report_page
 from datagen.inspection.reviews import write_sheet
+from filters import load_policy
 from tests.inspection.conftest import HOSTILE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -140,6 +143,17 @@ def test_the_page_is_no_wider_than_the_window(browser: Browser, report_file: Pat
     browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.open(report_file)
     assert browser.run("return document.documentElement.scrollWidth") <= width
+
+
+def test_rows_that_a_policy_changes_are_filtered(browser: Browser, many_rules: Path, tmp_path: Path) -> None:
+    difference, _ = recut(many_rules, load_policy({"name": "fewer", "rules": ["template_tag"]}), None)
+    write_difference_page(difference, tmp_path / "difference.html", many_rules, many_rules)
+    browser.open(tmp_path / "difference.html")
+    browser.press("#filters [data-state='newly_kept']")
+    assert {card["state"] for card in browser.visible_cards()} == {"newly_kept"}
+    browser.press("button.rule[data-rule='too_long']")
+    assert all("too_long" in card["rules"] for card in browser.visible_cards())
+    assert browser.complaints() == []
 
 
 def test_a_review_is_marked_by_keys_kept_and_exported(browser: Browser, copied_run: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from rich.console import Console
 from datagen import __version__
 from datagen.cut import read_manifest
 from datagen.errors import DatagenError
+from datagen.inspection.difference_page import write_difference_page
 from datagen.inspection.recutting import compare_runs, recut, what_if
 from datagen.inspection.stored_rows import StoredRows
 from datagen.inspection.verdicts import covers, judged_side
@@ -147,6 +149,21 @@ def test_two_policies_are_compared_on_any_conversations(tmp_path: Path) -> None:
     )
     assert (difference.newly_dropped, difference.newly_kept) == (1, 0)
     assert difference.examples[0].text == "営業中ですか？"
+
+
+def test_the_page_of_a_difference_marks_what_the_other_policy_finds(many_rules: Path, tmp_path: Path) -> None:
+    repetition = {"rule": "repetition", "settings": {"times": 3}}
+    policy = load_policy({"name": "loops", "rules": [repetition]})
+    difference, _ = recut(many_rules, policy, None)
+    assert difference.newly_dropped > 0
+    assert difference.newly_kept > 0
+    write_difference_page(difference, tmp_path / "page.html", many_rules, many_rules)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    dropped, kept = page.count('data-state="newly_dropped"'), page.count('data-state="newly_kept"')
+    assert dropped > 1
+    assert kept > 1
+    assert re.search(r'<mark class="c\d" title="repetition">[^<]*手前には人が立っています。', page)
+    assert re.search(r'<mark class="c\d" title="question_in_answer">ほかに知りたいことはありますか？</mark>', page)
 
 
 def test_two_runs_are_compared_by_id_with_rows_that_one_of_them_lacks(many_rules: Path, tmp_path: Path) -> None:
