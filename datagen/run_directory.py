@@ -122,7 +122,8 @@ class RunDirectory:
                     f"{self.path} was made with another recipe: {'; '.join(changes)}. "
                     "Use another --out, or --fresh to throw away what is there."
                 )
-            self._remove(*self.path.glob(".listing-*"), *self.path.glob(".discarded-*"))
+            for leftovers in (".listing-*", ".discarded-*", ".cut"):
+                self._remove(*self.path.glob(leftovers))
         elif any(entry.name not in _UNCLAIMED for entry in self.path.iterdir()):
             raise DatagenError(f"{self.path} holds files that are no datagen run; choose an empty or new --out.")
         else:

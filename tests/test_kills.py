@@ -1,7 +1,7 @@
 """Killed at any step, a run goes on where it stopped, and ends in the same bytes.
 
-Each step on a file of the run's directory is once the last one of a process, which kills itself there. `benchmarks.kills`
-kills drivers, Ray workers and servers from outside, at random moments, 200 times; some of these are here too.
+Each step on a file of the run's directory is once the last one of a process, which kills itself there. From outside
+`benchmarks.kills` kills drivers, Ray workers and servers at random moments, a few of them here too.
 """
 
 import multiprocessing
