@@ -55,18 +55,20 @@ def write_run(
     """
     draw = np.random.default_rng(seed)
     chosen = load_policy(policy)
-    entries = [{"rule": name, "action": "drop", "settings": {}} for name in rules or ()] or chosen.to_dict()["rules"]
+    entries: list[dict[str, Any]] = chosen.to_dict()["rules"]
+    if rules is not None:
+        entries = [{"rule": name, "action": "drop", "settings": {}} for name in rules]
     encoded = [_picture(number) for number in range(pictures)]
     schema = shard_schema()
     shards: dict[str, RollingShards] = {}
     for state, folder in FOLDERS.items():
         (out / folder).mkdir(parents=True)
         shards[state] = RollingShards(out / folder, state, schema, Output(shard_bytes=500_000_000))
-    counts = dict.fromkeys(STATES, 0)
+    counts: dict[str, int] = {str(state): 0 for state in STATES}
     failures: dict[str, int] = {}
     dropping = {entry["rule"] for entry in entries if entry["action"] == "drop"}
     for first in range(0, rows, _BATCH):
-        batch: dict[str, list[dict[str, Any]]] = {state: [] for state in STATES}
+        batch: dict[str, list[dict[str, Any]]] = {str(state): [] for state in STATES}
         for row in _rows(first, min(_BATCH, rows - first), draw, [entry["rule"] for entry in entries], failed, encoded):
             if row["state"] != "failed" and {finding["rule"] for finding in row["findings"]} & dropping:
                 row["state"] = "dropped"

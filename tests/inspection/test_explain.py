@@ -17,7 +17,7 @@ def told(run: Path, name: str) -> str:
 
 @pytest.fixture(scope="module")
 def dropped(made_run: Path) -> str:
-    return next(row["id"] for row in rows_of(made_run, "id", "state") if row["state"] == "dropped")
+    return next(str(row["id"]) for row in rows_of(made_run, "id", "state") if row["state"] == "dropped")
 
 
 def test_it_tells_the_picture_the_place_the_prompts_and_the_evidence(made_run: Path, dropped: str) -> None:
