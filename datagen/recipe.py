@@ -251,12 +251,13 @@ def _inner(target: Any, name: str) -> list[Any]:
 
 
 def _resolve_paths(document: dict[str, Any], folder: Path) -> None:
-    """Make paths that exist only from the recipe's folder absolute."""
+    """Make paths absolute, so that workers elsewhere and later calls from elsewhere find the same files."""
 
     def resolved(value: object) -> object:
-        # os.path.exists, because Path.exists raises for names that are too long
-        if isinstance(value, str) and value and not os.path.exists(value) and os.path.exists(folder / value):  # noqa: PTH110
-            return str((folder / value).resolve())
+        for place in (Path(), folder):
+            # os.path.exists, because Path.exists raises for names that are too long
+            if isinstance(value, str) and value and os.path.exists(place / value):  # noqa: PTH110
+                return str((place / value).resolve())
         return value
 
     for section, name in _path_fields(document):
