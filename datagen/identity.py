@@ -25,6 +25,7 @@ def identity(recipe: Recipe) -> dict[str, Any]:
         "stages": [
             {
                 **document["stages"][number],
+                "prompt": recipe.prompt(stage).name,
                 "prompt_digest": recipe.prompt(stage).digest,
                 "sampling": recipe.sampling(stage).model_dump(mode="json"),
             }

@@ -100,8 +100,8 @@ class RowMaker:
             raise
         except Exception as defect:  # one bad row never stops a job
             _LOG.exception("The image %s failed in a way that is a defect of datagen", listed.entry.key)
-            failure = Failure("internal", f"{type(defect).__name__}: {defect}")
-            error = ErrorRecord(class_=failure.failure_class, message=failure.message)
+            internal = Failure("internal", f"{type(defect).__name__}: {defect}")
+            error = ErrorRecord(class_=internal.failure_class, message=internal.message)
         return self._row(listed, picture, dialogue, error), picture
 
     def _row(self, listed: Listed, picture: Picture | None, dialogue: Dialogue, error: ErrorRecord | None) -> Row:

@@ -268,7 +268,7 @@ def test_paths_are_looked_up_from_here_and_then_from_the_folder_of_the_recipe(
     assert recipe.policy == str(folder / "policy.yaml")
     assert recipe.engines["vlm"].weights == str(folder / "weights")
     (here / "pictures").mkdir()
-    assert load_recipe(recipe_file, (), changes).source.path == "pictures"
+    assert load_recipe(recipe_file, (), changes).source.path == str(here / "pictures")
 
 
 def test_names_of_shipped_prompts_and_policies_are_not_taken_for_folders(tmp_path: Path, recipe_file: Path) -> None:
