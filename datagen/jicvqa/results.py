@@ -22,7 +22,7 @@ class SubsetResult(NamedTuple):
         questions: how many; `answers` are four times as many when all rotations were asked.
         outcomes: how many answers were correct, wrong, named no option, named several, or failed.
         strict: the share of correct answers, failed ones counting as not correct.
-        official: the share in which the answer's text stands in the response.
+        official: the share in which the answer's text stands in the response; None where letters were asked for.
         circular: the share of questions that are correct in all rotations; None when one alone was asked.
     """
 
@@ -30,7 +30,7 @@ class SubsetResult(NamedTuple):
     answers: int
     outcomes: dict[str, int]
     strict: Share
-    official: Share
+    official: Share | None
     circular: Share | None
 
 
@@ -51,7 +51,7 @@ class Results(NamedTuple):
     subsets: dict[str, SubsetResult]
     micro: SubsetResult
     macro: Share
-    macro_official: Share
+    macro_official: Share | None
     macro_circular: Share | None
     classes: dict[str, dict[str, Share]]
     confusions: list[tuple[str, str, str, int]]
@@ -61,7 +61,7 @@ class Results(NamedTuple):
         return {
             "model": self.model,
             "macro": self.macro._asdict(),
-            "macro_official": self.macro_official._asdict(),
+            "macro_official": self.macro_official._asdict() if self.macro_official else None,
             "macro_circular": self.macro_circular._asdict() if self.macro_circular else None,
             "micro": _document(self.micro),
             "subsets": {name: _document(result) for name, result in self.subsets.items()},
@@ -75,10 +75,15 @@ class Results(NamedTuple):
         }
 
 
-def summarise(model: str, items: Sequence[Item]) -> Results:
+def summarise(model: str, items: Sequence[Item], letters: bool = False) -> Results:
     """Return the results of scored answers.
 
     Several rotations of a question are not independent, so that intervals count questions, not answers.
+
+    Args:
+        model: its name.
+        items: the answers.
+        letters: whether letters were asked for; the official score looks for the answer's text and says nothing then.
     """
     by_subset: dict[str, list[Item]] = defaultdict(list)
     by_class: dict[str, dict[str, list[Item]]] = defaultdict(lambda: defaultdict(list))
@@ -88,16 +93,20 @@ def summarise(model: str, items: Sequence[Item]) -> Results:
         by_class[item.subset][item.category].append(item)
         if item.outcome == "wrong":
             confusions[item.subset, item.category, item.chosen] += 1
-    subsets = {name: _result(own) for name, own in by_subset.items()}
+    subsets = {name: _result(own, letters) for name, own in by_subset.items()}
+    official = [result.official for result in subsets.values() if result.official]
     circular = [result.circular for result in subsets.values() if result.circular]
     return Results(
         model,
         subsets,
-        _result(items),
+        _result(items, letters),
         _mean(result.strict for result in subsets.values()),
-        _mean(result.official for result in subsets.values()),
+        _mean(official) if official else None,
         _mean(circular) if circular else None,
-        {subset: {name: _result(own).strict for name, own in classes.items()} for subset, classes in by_class.items()},
+        {
+            subset: {name: _result(own, letters).strict for name, own in classes.items()}
+            for subset, classes in by_class.items()
+        },
         [(*names, count) for names, count in sorted(confusions.items(), key=lambda pair: (-pair[1], pair[0]))],
     )
 
@@ -107,8 +116,10 @@ def results_markdown(results: Results) -> str:
     names = list(results.subsets)
     rows = [
         ("strict", results.macro, [results.subsets[name].strict for name in names]),
-        ("`ref in pred`", results.macro_official, [results.subsets[name].official for name in names]),
     ]
+    if results.macro_official:
+        official = [share for name in names if (share := results.subsets[name].official)]
+        rows.append(("`ref in pred`", results.macro_official, official))
     if results.macro_circular:
         circular = [share for name in names if (share := results.subsets[name].circular)]
         rows.append(("all four rotations", results.macro_circular, circular))
@@ -177,7 +188,7 @@ def published_results() -> dict[str, Any]:
     return published
 
 
-def _result(items: Sequence[Item]) -> SubsetResult:
+def _result(items: Sequence[Item], letters: bool) -> SubsetResult:
     outcomes: Counter[str] = Counter(item.outcome for item in items)
     by_question: dict[str, list[bool]] = defaultdict(list)
     for item in items:
@@ -189,7 +200,7 @@ def _result(items: Sequence[Item]) -> SubsetResult:
         len(items),
         {outcome: outcomes[outcome] for outcome in OUTCOMES},
         wilson(outcomes["correct"] / turns, questions),
-        wilson(sum(item.official for item in items) / turns, questions),
+        None if letters else wilson(sum(item.official for item in items) / turns, questions),
         wilson(sum(all(right) for right in by_question.values()), questions) if rotated else None,
     )
 
@@ -205,7 +216,7 @@ def _mean(shares: Iterable[Share]) -> Share:
 
 def _micros(results: Results) -> list[Share]:
     micro = results.micro
-    return [micro.strict, micro.official, *([micro.circular] if micro.circular else [])]
+    return [share for share in (micro.strict, micro.official, micro.circular) if share]
 
 
 def _cell(share: Share) -> str:

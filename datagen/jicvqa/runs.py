@@ -162,7 +162,7 @@ def evaluate_model(folder: Path, out: Path | None, settings: Settings, server: S
     own = out or folder.with_name(f"{folder.name}-{name}")
     with _served(server, own) as served:
         items = evaluate(benchmark, settings, served, own, _progress, limit)
-    results = summarise(served.model or name, items)
+    results = summarise(served.model or name, items, settings.form == "letters")
     write_items(own / "items.parquet", items)
     write_text(own / "results.json", json_text(results.document()))
     write_text(own / "results.md", results_markdown(results))

@@ -68,7 +68,9 @@ def test_letters_are_asked_for_and_read(small_build: Path, tmp_path: Path) -> No
     assert "\nA. " in text
     assert "\nD. " in text
     assert text.endswith("与えられた選択肢の中から最も適切な回答のアルファベットを直接記入してください。")
-    assert results_of(tmp_path / "e")["micro"]["strict"]["value"] == pytest.approx(0.25, abs=0.03)
+    results = results_of(tmp_path / "e")
+    assert results["micro"]["strict"]["value"] == pytest.approx(0.25, abs=0.03)
+    assert results["macro_official"] is None
 
 
 def test_what_failed_is_asked_again_and_nothing_else(small_build: Path, tmp_path: Path) -> None:

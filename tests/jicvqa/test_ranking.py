@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from datagen.jicvqa.distractors import load_distractors
+from tests.conftest import TinyServer
 from tests.jicvqa.conftest import command, model_server
 
 LISTS = {"花壇": {"word": "花", "classes": ["桜", "梅", "桃", "バラ", "ユリ", "キク"]}}
@@ -166,3 +167,12 @@ def test_a_changed_distractors_file_is_refused(lists: Path, tmp_path: Path, chan
     outcome = command("build", "--images", tmp_path / "t.csv", "--distractors", path, "--out", tmp_path / "b")
     assert outcome.code == 2
     assert says in outcome.error
+
+
+def test_a_real_server_is_held_to_the_list(tiny_server: TinyServer, lists: Path) -> None:
+    """The tiny model knows nothing of ranking; structured outputs keep it to the candidates all the same."""
+    outcome, out = ranked(lists, tiny_server.url, "--model", tiny_server.model)
+    assert outcome.code == 0, outcome.error
+    made = load_distractors(out)
+    assert made.ranker.model == tiny_server.model
+    assert all(len(row) >= 3 for row in made.subsets["花壇"].similarity.values())
