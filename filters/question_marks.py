@@ -40,7 +40,7 @@ def mark_asks(sentence: Sentence, following: str) -> str | None:
         return None
     if attached and _PARTICLE.match(following) and _BEFORE_BLANK.search(body):
         return None
-    if body.isascii() and _TERNARY.match(following):
+    if body.rstrip()[-1:].isascii() and _TERNARY.match(following):
         return None
     if _YEAR.search(body) and re.match(r"\s*[-–—〜~]|$", following) and (sentence.aside or following):
         return None
