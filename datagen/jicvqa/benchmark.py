@@ -74,7 +74,10 @@ def load_benchmark(folder: Path, classes: Path | None = None, distractors: Path 
 def _explicit(table: Path) -> tuple[list[Question], Callable[[str], bytes] | None]:
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(table, memory_map=True)
+    try:
+        file = pq.ParquetFile(table, memory_map=True)
+    except (OSError, ValueError) as error:  # pyarrow raises its own kinds of both
+        raise DatagenError(f"{table} cannot be read ({' '.join(str(error).split())[:200]}).") from error
     names = file.schema_arrow.names
     wanted = ["id", "subset", "question", "choices", "category", "url", "license", "license_url", "phash"]
     if missing := [name for name in wanted[:5] if name not in names]:

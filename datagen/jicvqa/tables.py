@@ -195,7 +195,7 @@ def read_rows(table: Table, shown: str) -> list[ImageRow]:
     place = next((name for name in _PLACES if name in table.columns and not (name == "image" and table.embedded)), None)
     rows: list[ImageRow] = []
     seen: dict[str, int] = {}
-    for number, record in enumerate(table.records()):
+    for number, record in enumerate(_records(table, shown)):
         fields = {name: record.get(name) or "" for name in _TEXTS}
         fields |= {wanted: "" if record[name] is None else record[name] for wanted, name in columns.items()}
         fields["place"] = _place(record, place) if table.local else ""
@@ -222,6 +222,20 @@ def _place(record: Mapping[str, Any], column: str | None) -> object:
         return record[column] or ""
     url = record.get("url") or ""
     return "" if str(url).startswith(("http://", "https://")) else url
+
+
+def _records(table: Table, shown: str) -> Iterator[Mapping[str, Any]]:
+    """List the rows, and say where a damaged file breaks off."""
+    number = 0
+    try:
+        for record in table.records():
+            number += 1
+            yield record
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatagenError(f"{shown} is no CSV in UTF-8 after row {number}: {error}. Save it as UTF-8.") from error
+    except (OSError, ValueError) as error:  # pyarrow raises its own kinds of both
+        reason = " ".join(str(error).split())[:200]
+        raise DatagenError(f"{shown} cannot be read after row {number} ({reason}); the file is damaged.") from error
 
 
 def _column(columns: Sequence[str], names: Sequence[str], shown: str) -> str:

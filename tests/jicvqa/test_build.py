@@ -195,6 +195,26 @@ def test_bad_tables_end_in_a_sentence_and_leave_nothing(
     assert [path.name for path in folder.iterdir()] == ["t.csv"]
 
 
+def test_a_table_in_another_encoding_or_cut_short_ends_in_a_sentence(
+    small_table: Path, distractors_file: Path, tmp_path: Path
+) -> None:
+    arguments = ("--distractors", distractors_file, "--out", tmp_path / "b")
+    rows = "".join(f"{number},bird\n" for number in range(3000))
+    (tmp_path / "sjis.csv").write_bytes(f"id,category\n{rows}".encode() + "3000,桜\n".encode("shift_jis"))
+    outcome = command("build", "--images", tmp_path / "sjis.csv", *arguments)
+    assert (outcome.code, "UTF-8" in outcome.error) == (2, True)
+    (tmp_path / "cut.parquet").write_bytes(small_table.read_bytes()[:-100])
+    outcome = command("build", "--images", tmp_path / "cut.parquet", *arguments)
+    assert (outcome.code, "cannot be read" in outcome.error) == (2, True)
+
+
+def test_a_damaged_build_ends_in_a_sentence(small_build: Path) -> None:
+    table = small_build / "jic_vqa.parquet"
+    table.write_bytes(table.read_bytes()[:-100])
+    outcome = command("audit", small_build)
+    assert (outcome.code, "cannot be read" in outcome.error) == (2, True)
+
+
 def test_a_crash_while_writing_leaves_nothing(
     small_table: Path, distractors_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
