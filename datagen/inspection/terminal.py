@@ -1,6 +1,7 @@
 """The report and the difference for a terminal: the essentials in one screen."""
 
 from collections import Counter
+from operator import attrgetter
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,7 +13,7 @@ from datagen.inspection.difference import Difference
 from datagen.inspection.report import Report
 from datagen.progress import duration
 
-_BAR = 12
+_BAR = 10
 _EXAMPLES = 3
 _COLOURS = {"kept": "green", "dropped": "yellow", "failed": "red"}
 
@@ -24,6 +25,8 @@ def print_report(report: Report, console: Console) -> None:
     )
     _print_counts(report, console)
     console.print(_rules(report))
+    if quiet := [hits.rule for hits in report.rules if not hits.rows]:
+        console.print(f"[dim]No hits: {escape(', '.join(quiet))}[/]", soft_wrap=True)
     if together := _together(report):
         console.print(f"Most often together: {escape(together)}", soft_wrap=True)
     for failure in report.failures:
@@ -48,26 +51,22 @@ def _print_counts(report: Report, console: Console) -> None:
 def _rules(report: Report) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("rule", no_wrap=True)
-    for name in ("rows", "rate", "only it", "decided by it"):
-        table.add_column(name, justify="right")
-    table.add_column("", no_wrap=True)
-    if report.precisions:
-        table.add_column("precision, 95 %")
+    for name in ("rows", "rate", "only it", "decides"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("precision (95 %)" if report.precisions else "", no_wrap=True)
     most = max((hits.rows for hits in report.rules), default=0) or 1
-    for hits in report.rules:
+    for hits in filter(attrgetter("rows"), report.rules):
         length = round(_BAR * hits.rows / most)
         alone = round(_BAR * hits.only / most)
-        cells: list[str | Text] = [
+        bar = Text("█" * alone + "▒" * (length - alone), style="yellow")
+        table.add_row(
             f"{escape(hits.rule)}{' (flag)' if hits.action == 'flag' else ''}",
             f"{hits.rows:,}",
             f"{hits.rate:.2%}",
             f"{hits.only:,}",
             f"{hits.decided:,}",
-            Text.assemble(("█" * alone, "yellow"), ("▒" * (length - alone), "yellow")),
-        ]
-        if report.precisions:
-            cells.append(_precision(report, hits.rule))
-        table.add_row(*cells, style="" if hits.rows else "dim")
+            _precision(report, hits.rule) if report.precisions else bar,
+        )
     return table
 
 
@@ -75,9 +74,8 @@ def _precision(report: Report, rule: str) -> str:
     found = report.precisions.get(rule)
     if found is None or found.precision is None:
         return ""
-    return (
-        f"{found.precision:.0%} ({found.interval.low:.0%}–{found.interval.high:.0%}, {found.true + found.false} marked)"
-    )
+    low, high = found.interval
+    return f"{found.precision:.0%} ({low:.0%}–{high:.0%}) n={found.true + found.false}"
 
 
 def _together(report: Report) -> str:
@@ -95,7 +93,7 @@ def _cost_line(costs: Costs) -> str:
     if costs.making_seconds:
         line += (
             f"; {costs.made / costs.making_seconds:,.1f} images/s over {duration(costs.making_seconds)} "
-            f"in {len(costs.sessions)} sessions"
+            f"in {len(costs.sessions)} session{'s' if len(costs.sessions) > 1 else ''}"
         )
     return line
 
