@@ -288,8 +288,9 @@ def kill_many(
     alive = sum(len(pids) for _, pids in killer.orphans)
     console.print(
         f"{len(killer.kills)} kills in {runs} runs of {images + 1:,} inputs ({seconds:.0f} s undisturbed). "
-        f"{whole} runs had every input in one state, {same} the bytes of the undisturbed run; {unexplained} calls came twice "
-        f"without a kill. Killed drivers left Ray processes for {killer.longest:.1f} s at most, {alive} are left.",
+        f"{whole} runs had every input in one state, {same} the bytes of the undisturbed run. "
+        f"{unexplained} calls came twice without a kill. "
+        f"Killed drivers left Ray processes for {killer.longest:.1f} s at most, {alive} are left.",
         soft_wrap=True,
     )
     within = all(count <= MOST_REPEATED[killer.kills[kill].victim] for kill, count in repeated.items())

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from datagen.errors import AccountingError, DatagenError
 from datagen.fleet import run_remotely, side_by_side
 from datagen.recipe import Output
-from datagen.records import STATES
+from datagen.records import PART_SCHEMA, STATES
 from datagen.run_directory import PROVENANCE, write_json, write_text
 from datagen.shards import Shard, shard_name, write_shard
 
@@ -125,9 +125,11 @@ def check_parts(paths: Iterable[Path]) -> None:
     for path in paths:
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                if not file.schema_arrow.equals(PART_SCHEMA):  # no checksum covers it
+                    raise pa.ArrowInvalid("the schema is another one")
                 for group in range(file.num_row_groups):
                     file.read_row_group(group)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise DatagenError(
                 f"{path} is damaged. Delete {path.name} and {path.stem}.tar and run again: the images of that part "
                 "alone are done anew."
