@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -25,11 +26,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import orjson
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.fake_server import logged_requests
+from benchmarks.fake_server import Fault, logged_requests
 from benchmarks.memory import write_pictures
 from benchmarks.throughput import wait_for
 
@@ -82,6 +84,11 @@ class Server:
         command = [sys.executable, "-m", "benchmarks.fake_server", "--port", str(self.port), "--log", str(self.log)]
         self.process = subprocess.Popen([*command, "--latency", str(self.latency)])
         wait_for(f"{self.endpoint}/models")
+
+    def fail(self, *faults: Fault) -> None:
+        """Set its faults from now on."""
+        body = orjson.dumps(list(faults))
+        urllib.request.urlopen(f"http://127.0.0.1:{self.port}/faults", body, timeout=5).close()
 
     def kill(self) -> None:
         """Kill it."""

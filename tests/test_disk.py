@@ -43,7 +43,7 @@ class Disk:
         subprocess.run(command, check=True, capture_output=True)
 
     def unmount(self) -> None:
-        subprocess.run(["umount", str(self.path)], check=False, capture_output=True)
+        subprocess.run(["umount", "--lazy", str(self.path)], check=False, capture_output=True)
 
 
 @pytest.fixture
