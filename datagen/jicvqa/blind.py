@@ -1,12 +1,12 @@
 """Blind players: they see the options, know much about the benchmark, and never see a picture.
 
 A player scores the four options of every question and names the best; where several are best it earns a share of the
-point. Players that learn do so by cross-validation, with folds that keep the proportions of answers within every
-option set, and of places: a fold tells what the benchmark's answers are like, not which cards are still in the deck
-(see `card_counter`).
+point. Players that learn do so by cross-validation (see `_folds`), so that a fold tells what the benchmark's answers
+are like, and not which cards are still in the deck (see `card_counter`).
 """
 
 import hashlib
+import random
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -61,22 +61,37 @@ def table_of(questions: Sequence[Question]) -> Table:
 
 
 def _folds(groups: Mapping[tuple[int, int], list[int]], answers: Numbers) -> Numbers:
-    """Return folds with the same proportions of answers in every option set, and of places.
+    """Deal the questions to folds, each fold having all places of the answer about equally often.
+
+    In an option set whose answers are even, folds dealt at random would not teach but mislead: the member that a player
+    has been told least often is then the answer most often among the rest. Such a set is dealt evenly. All others are
+    dealt at random, since even dealing would let the folds tell which member is frequent.
 
     Args:
-        groups: by option set and answer, the questions; the folds of a group start at a number that is the set's own.
+        groups: by option set and answer, the questions.
         answers: (n,) the place of the answer.
     """
+    counts: dict[int, list[int]] = {}
+    for (option_set, _), rows in groups.items():
+        counts.setdefault(option_set, []).append(len(rows))
+    even = {number for number, own in counts.items() if _is_even(own)}
+    draw = random.Random(0)
     folds = np.zeros(len(answers), dtype=np.int64)
     used = np.zeros((FOLDS, CHOICES))
     for (option_set, _), rows in groups.items():
         waiting = list(rows)
         for number in range(len(rows)):
-            fold = (option_set + number) % FOLDS
+            fold = (option_set + number) % FOLDS if option_set in even else draw.randrange(FOLDS)
             row = waiting.pop(int(used[fold, answers[waiting]].argmin()))
             folds[row] = fold
             used[fold, answers[row]] += 1
     return folds
+
+
+def _is_even(counts: Sequence[int]) -> bool:
+    """Return whether the answers of an option set are as even as can be, and not by mere chance."""
+    spread = max(counts) - min(counts)
+    return len(counts) == CHOICES and (spread == 0 or (spread == 1 and min(counts) >= 2))
 
 
 def credit(scores: Scores, answers: Numbers) -> float:

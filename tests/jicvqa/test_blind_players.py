@@ -1,11 +1,13 @@
 """Promise: on a build by `mutual` no blind player earns more than chance; on one by `nearest` they are found out."""
 
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from datagen.jicvqa import blind
+from datagen.jicvqa.attacker import combined_player
 from datagen.jicvqa.audit import OVERALL, Audit, Gates, audit
 from datagen.jicvqa.benchmark import Benchmark
 from datagen.jicvqa.build import make_questions, place_rows
@@ -90,3 +92,14 @@ def test_the_ceiling_is_what_a_player_with_all_frequencies_earns() -> None:
 
 def test_a_card_counter_is_reported_although_no_even_table_can_stop_it(balanced: Audit) -> None:
     assert balanced.scopes[OVERALL].card_counter > 0.3
+
+
+def test_learning_players_are_not_told_what_they_are_asked() -> None:
+    """Among answers drawn at random there is nothing to learn, but much to remember by who has seen them."""
+    draw = random.Random(0)
+    letters = "あいうえおかきくけこ"
+    asked = [draw.sample(letters, 4) for _ in range(400)]
+    table = blind.table_of([question(n, "".join(options), draw.choice(options)) for n, options in enumerate(asked)])
+    players = blind.learning_players(table) | {"combined": combined_player(table, {})}
+    for name, scores in players.items():
+        assert blind.credit(scores, table.answers) / 400 < 0.33, name
