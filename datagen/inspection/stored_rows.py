@@ -17,26 +17,11 @@ import pyarrow.parquet as pq
 
 from datagen.cut import read_manifest
 from datagen.errors import DatagenError
+from datagen.inspection.columns import column_expressions, known_columns
 from datagen.stored_conversations import messages_of
 from filters import PolicyError, Rule, load_policy
 
 MEMORY = "1GB"
-_NO_CALLS = """
-[]::STRUCT(model VARCHAR, prompt VARCHAR, prompt_digest VARCHAR, attempt INTEGER, request VARCHAR, answer VARCHAR,
-    finish_reason VARCHAR, prompt_tokens INTEGER, completion_tokens INTEGER)[]
-"""
-_ABSENT = {
-    "key": "id",
-    "caption": "''",
-    "task": "NULL::VARCHAR",
-    "source": "NULL::VARCHAR",
-    "sha256": "''",
-    "license": "''",
-    "url": "''",
-    "error": "NULL::STRUCT(class VARCHAR, message VARCHAR)",
-    "calls": _NO_CALLS,
-    "image": "NULL::STRUCT(bytes BLOB, path VARCHAR)",
-}
 _EMPTY: dict[str, Any] = {
     "caption": "",
     "findings": [],
@@ -45,8 +30,6 @@ _EMPTY: dict[str, Any] = {
     "image": None,
     **dict.fromkeys(("task", "source", "sha256", "phash", "license", "url"), ""),
 }
-_PAIR_AS_MESSAGES = "[{'role': 'user', 'content': question}, {'role': 'assistant', 'content': answer}]"
-
 # What script a text is written in: kana decide for Japanese; Han without kana is Chinese, or a Japanese noun.
 _SCRIPT = r"""
 CASE WHEN regexp_matches({0}, '[\x{{3041}}-\x{{30FA}}\x{{FF66}}-\x{{FF9D}}]') THEN 'kana'
@@ -97,8 +80,8 @@ class StoredRows:
     Attributes:
         run: the directory.
         manifest: its manifest.
-        connection: DuckDB with the view `stored` (all columns, and `row`, the number of a row) and, from `summed` on,
-            the tables `rows` and `found`.
+        connection: DuckDB with the view `stored`: the columns that queries use, and `row`, the number of a row. From
+            `summed` on it has the tables `rows` and `found`.
 
     Raises:
         DatagenError: there is no finished run, or its shards cannot be read.
@@ -141,8 +124,8 @@ class StoredRows:
 
     @cached_property
     def columns(self) -> list[str]:
-        """The columns of the shards."""
-        return pq.read_schema(self.files[0]).names if self.files else []
+        """The columns of the shards, as far as they are what their names say."""
+        return known_columns(pq.read_schema(self.files[0])) if self.files else []
 
     @cached_property
     def rules(self) -> dict[str, dict[str, Any]]:
@@ -193,20 +176,17 @@ class StoredRows:
                 yield {**head, **found, "row": (number << 32) + place, "messages": messages_of(found)}
 
     def _view(self) -> None:
-        """Make the view `stored`, in which columns that `datagen filter` was not given stand empty."""
-        scan = self.connection.read_parquet([str(path) for path in self.files], filename=True, file_row_number=True)
-        scan.create_view("scanned")
+        """Make the view `stored`, in which columns that the shards have not stand empty."""
         self.connection.execute("CREATE TEMP TABLE files (filename VARCHAR, number BIGINT)")
         self.connection.executemany(
             "INSERT INTO files VALUES (?, ?)", [(str(path), number) for number, path in enumerate(self.files)]
         )
-        absent = {name: value for name, value in _ABSENT.items() if name not in self.columns}
-        if "messages" not in self.columns:
-            absent["messages"] = _PAIR_AS_MESSAGES
-        extra = "".join(f", {value} AS {name}" for name, value in absent.items())
+        self.connection.execute("SET VARIABLE shards = $shards", {"shards": [str(path) for path in self.files]})
+        columns = "".join(f", {value} AS {name}" for name, value in column_expressions(self.columns).items())
         self.connection.execute(
-            f"CREATE TEMP VIEW stored AS SELECT scanned.* EXCLUDE (filename, file_row_number), "  # noqa: S608 (constants)
-            f"(files.number << 32) + file_row_number AS row{extra} FROM scanned JOIN files USING (filename)"
+            f"CREATE TEMP VIEW stored AS SELECT (files.number << 32) + file_row_number AS row{columns} "  # noqa: S608
+            "FROM read_parquet(getvariable('shards'), filename = 'shard', file_row_number = true) "
+            "JOIN files ON shard = files.filename"
         )
 
 

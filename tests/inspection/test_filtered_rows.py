@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datagen.filtering import filter_rows
 from datagen.inspection.explain import find_row, story
 from datagen.inspection.recutting import recut
 from datagen.inspection.report import report_of
 from datagen.inspection.report_page import write_report_page
+from datagen.recipe import Output
 from filters import load_policy
 
 
@@ -43,3 +48,18 @@ def test_it_is_recut_without_parts_and_loses_no_row(filtered: Path, tmp_path: Pa
     )
     assert back.newly_dropped == 20
     assert report_of(tmp_path / "b").counts["dropped"] == 20
+
+
+def test_columns_of_others_with_our_names_do_no_harm(tmp_path: Path) -> None:
+    talk = [{"role": "user", "content": "何？"}, {"role": "assistant", "content": "犬？"}]
+    ours = {"image": "a.jpg", "calls": 1, "task": {"name": "x"}, "filename": "a.jpg", "row": 1, "source": ["web"]}
+    pair = {"question": "何ですか？", "answer": "犬ですか？"}
+    rows = [{"id": f"{n}", "messages": talk if n else None, **pair, **ours} for n in range(3)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    policy = load_policy({"name": "questions", "rules": ["question_in_answer"]})
+    filter_rows(tmp_path / "rows.parquet", policy, tmp_path / "out", Output())
+    report = write_report_page(tmp_path / "out", tmp_path / "page.html")
+    assert report.counts["dropped"] == 3
+    assert report.rules[0].findings == 3
+    assert report.distributions[0].name == "answer_characters"
+    assert "犬？" in "\n".join(line.plain for line in story(find_row(tmp_path / "out", "1")))
