@@ -145,6 +145,9 @@ def _judge_groups(path: Path, number: int, groups: list[int], policy: dict[str, 
         messages = messages_of(row)
         if row.get("state") != "failed" and not fault_of(row["id"], messages):
             numbers.append(place)
-            samples.append({"id": row["id"], "messages": messages, "caption": row.get("caption") or ""})
+            caption = row.get("caption")
+            samples.append(
+                {"id": row["id"], "messages": messages, "caption": caption if isinstance(caption, str) else ""}
+            )
     judged = judge_rows(samples, load_policy(policy))
     return pa.table([pa.array(numbers, pa.int64()), *judged.columns], schema=NUMBERED_VERDICTS)
