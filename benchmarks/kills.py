@@ -11,6 +11,7 @@ request's seed alone, and whose log outlives it.
 
 import argparse
 import hashlib
+import math
 import os
 import random
 import signal
@@ -55,6 +56,7 @@ MOST_REPEATED = {
 }
 """Calls that can be under way: of one worker's conversations, of all workers now, of all workers' conversations."""
 _LATENCY = 0.1
+_DOOMED = 0.7
 _APART = 0.5  # longer than a conversation, so that each repeated call has one kill to blame
 
 
@@ -106,7 +108,7 @@ class Killer:
         until: no more kills after this time.
         draw: decides whom, and when.
         kills: what was killed.
-        orphans: for each killed driver, when it was, and those of its Ray processes that were not gone yet.
+        orphans: for each killed driver, when it was, and those of its Ray workers that were not gone yet.
         longest: the seconds that such a process lived on at most.
     """
 
@@ -117,9 +119,9 @@ class Killer:
     orphans: list[tuple[float, list[int]]] = field(default_factory=list)
     longest: float = 0.0
 
-    def choose(self) -> str | None:
-        """Return the next victim."""
-        kinds = list((+self.left).elements()) if time.time() < self.until else []
+    def choose(self, *among: str) -> str | None:
+        """Return the next victim among some kinds, if any is left."""
+        kinds = [kind for kind in self.left.elements() if kind in among] if time.time() < self.until else []
         return self.draw.choice(kinds) if kinds else None
 
     def note(self, victim: str) -> None:
@@ -128,7 +130,7 @@ class Killer:
         self.kills.append(Kill(time.time(), victim))
 
     def look_for_orphans(self) -> None:
-        """See which of the killed drivers' Ray processes are gone."""
+        """See which of the killed drivers' Ray workers are gone."""
         for killed, pids in self.orphans:
             pids[:] = [pid for pid in pids if is_alive(pid)]
             if pids:
@@ -137,40 +139,37 @@ class Killer:
 
 def run_killed(command: list[str], server: Server, killer: Killer, seconds: float) -> None:
     """Run a command to its end, through kills and new starts; `seconds` is what it takes undisturbed."""
-    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    started = time.time()
-    victim = killer.choose()
-    moment = started + killer.draw.uniform(0, seconds) if victim == "driver" else 0.0
+    driver, moment = _started(command, killer, seconds)
     while driver.poll() is None:
         killer.look_for_orphans()
-        if victim == "driver" and time.time() >= moment:
+        if time.time() >= moment:
             kill_driver(driver, killer)
-            driver = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # at once: its workers still live
-            started = time.time()
-            victim = killer.choose()
-            moment = started + killer.draw.uniform(0, seconds)
-        elif victim == "server" and ray_workers(driver.pid):
+            driver, moment = _started(command, killer, seconds)  # at once: its workers still live
+        elif workers := ray_workers(driver.pid):
             time.sleep(killer.draw.uniform(_APART, 1.5))
-            server.kill()
-            killer.note("server")
-            time.sleep(killer.draw.uniform(0, 1))
-            server.start()
-            victim = killer.choose()
-            moment = time.time() + killer.draw.uniform(0, seconds)
-        elif victim == "worker" and (workers := ray_workers(driver.pid)):
-            time.sleep(killer.draw.uniform(_APART, 1.5))
-            if kill_process(killer.draw.choice(workers)):
+            victim = killer.choose("worker", "server")
+            if victim == "server":
+                server.kill()
+                killer.note("server")
+                time.sleep(killer.draw.uniform(0, 1))
+                server.start()
+            elif victim == "worker" and kill_process(killer.draw.choice(workers)):
                 killer.note("worker")
-                victim = killer.choose()
-                moment = time.time() + killer.draw.uniform(0, seconds)
         time.sleep(0.05)
     if driver.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {driver.returncode}")
 
 
+def _started(command: list[str], killer: Killer, seconds: float) -> "tuple[subprocess.Popen[bytes], float]":
+    """Start a driver; return it with the time at which it is to be killed, often never."""
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    doomed = killer.choose("driver") and killer.draw.random() < _DOOMED
+    return driver, time.time() + killer.draw.uniform(0, seconds) if doomed else math.inf
+
+
 def kill_driver(driver: "subprocess.Popen[bytes]", killer: Killer) -> None:
-    """Kill a driver alone, and remember its Ray processes."""
-    orphans = [pid for pid, _ in descendants(driver.pid)]
+    """Kill a driver alone, and remember its Ray workers."""
+    orphans = ray_workers(driver.pid)
     driver.kill()
     driver.wait()
     killer.note("driver")
@@ -273,7 +272,7 @@ def kill_many(
         subprocess.run([*command, str(folder / "expected")], check=True, stdout=subprocess.DEVNULL)
         seconds = time.time() - started
         expected = digest_of(folder / "expected")
-        while killer.choose():
+        while killer.choose(*MOST_REPEATED):
             server.log.write_bytes(b"")
             runs += 1
             out = folder / f"out-{runs}"
@@ -297,7 +296,7 @@ def kill_many(
         f"{len(killer.kills)} kills in {runs} runs of {images + 1:,} inputs ({seconds:.0f} s undisturbed). "
         f"{whole} runs had every input in one state, {same} the bytes of the undisturbed run. "
         f"{unexplained} calls came twice without a kill. "
-        f"Killed drivers left Ray processes for {killer.longest:.1f} s at most, {alive} are left.",
+        f"Killed drivers left Ray workers for {killer.longest:.1f} s at most, {alive} are left.",
         soft_wrap=True,
     )
     within = all(count <= MOST_REPEATED[killer.kills[kill].victim] for kill, count in repeated.items())
