@@ -1,4 +1,4 @@
-"""The command line: `datagen run`, `preview`, `filter`, `report`, `explain` and `jicvqa`.
+"""The command line: `run`, `preview`, `filter`, the commands that inspect, and `jicvqa`.
 
 Commands are thin; each imports what it needs when it runs, so that `--help` is quick.
 """

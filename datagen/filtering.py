@@ -19,7 +19,7 @@ from datagen.cut import FOLDERS, claim_output, cut, install
 from datagen.errors import AccountingError, DatagenError
 from datagen.fleet import side_by_side
 from datagen.index import Index
-from datagen.judging import VERDICTS, judge_parts, judge_rows
+from datagen.judging import VERDICTS, judge_parts, judge_rows, policy_facts
 from datagen.recipe import Output
 from datagen.records import STATES, with_features
 from datagen.run_directory import PROVENANCE, RunDirectory
@@ -60,12 +60,8 @@ def _filter_run(run: RunDirectory, policy: Policy, out: Path, output: Output) ->
     judge_parts(run.parts, policy, verdicts)
     recipe = orjson.loads(run.identity_file.read_bytes())
     del recipe["source"]["path"]
-    facts = {"task": recipe["task"], "recipe": recipe, "policy": _described(policy)}
+    facts = {"task": recipe["task"], "recipe": recipe, "policy": policy_facts(policy)}
     return cut(run.parts, out, output, facts, index.count, verdicts)
-
-
-def _described(policy: Policy) -> dict[str, Any]:
-    return {"name": policy.name, "digest": policy.digest, "rules": policy.to_dict()["rules"]}
 
 
 def _filter_table(source: Path, policy: Policy, out: Path, output: Output) -> dict[str, Any]:
@@ -101,7 +97,7 @@ def _filter_table(source: Path, policy: Policy, out: Path, output: Output) -> di
     manifest = {
         **PROVENANCE,
         "task": source.stem,
-        "policy": _described(policy),
+        "policy": policy_facts(policy),
         "counts": {"inputs": inputs} | {str(state): counts[state] for state in STATES},
         "failures": dict(sorted(failures.items())),
         "shards": written,
@@ -124,6 +120,11 @@ def _judged_schema(path: Path) -> pa.Schema:
     return with_features(pa.schema(fields), pictures)
 
 
+def _caption(row: dict[str, Any]) -> str:
+    caption = row.get("caption")
+    return caption if isinstance(caption, str) else ""
+
+
 def _judge_group(path: Path, group: int, policy: dict[str, Any]) -> pa.Table:
     file = pq.ParquetFile(path)
     wanted = [name for name in ("id", "messages", "caption", "question", "answer") if name in file.schema_arrow.names]
@@ -134,7 +135,7 @@ def _judge_group(path: Path, group: int, policy: dict[str, Any]) -> pa.Table:
         messages = messages_of(row)
         fault = fault_of(row["id"], messages)
         errors.append({"class": "bad_row", "message": fault} if fault else None)
-        samples.append({"id": row["id"], "messages": [] if fault else messages, "caption": row.get("caption") or ""})
+        samples.append({"id": row["id"], "messages": [] if fault else messages, "caption": _caption(row)})
     judged = judge_rows(samples, load_policy(policy))
     states = pa.array(
         ["failed" if error else state for error, state in zip(errors, judged["state"].to_pylist(), strict=True)]

@@ -20,6 +20,11 @@ VERDICTS = pa.schema(_VERDICT_FIELDS)
 """The columns of `verdicts.parquet`."""
 
 
+def policy_facts(policy: Policy) -> dict[str, Any]:
+    """Return what a manifest says of a policy."""
+    return {"name": policy.name, "digest": policy.digest, "rules": policy.to_dict()["rules"]}
+
+
 def judge_parts(parts: Path, policy: Policy, verdicts: Path) -> None:
     """Judge the rows of all sealed parts that did not fail, and write `verdicts.parquet`."""
     paths = sorted(parts.glob("part-*.parquet"))

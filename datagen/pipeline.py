@@ -15,7 +15,7 @@ from datagen.errors import DatagenError, InterruptedRunError
 from datagen.fleet import make_parts, run_remotely
 from datagen.identity import identity
 from datagen.index import Index, write_index
-from datagen.judging import judge_parts
+from datagen.judging import judge_parts, policy_facts
 from datagen.parts import part_path, reopen_failed
 from datagen.progress import ProgressLine
 from datagen.recipe import Recipe, Source
@@ -148,7 +148,7 @@ def _cut(recipe: Recipe, directory: RunDirectory, policy: Policy, index: Index, 
         "task": recipe.task,
         "recipe": made_of,
         "output": recipe.output.model_dump(mode="json"),
-        "policy": {"name": policy.name, "digest": policy.digest, "rules": policy.to_dict()["rules"]},
+        "policy": policy_facts(policy),
     }
     if not directory.uncut and directory.manifest.exists():
         manifest = read_manifest(directory.path)

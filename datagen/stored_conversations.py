@@ -32,7 +32,9 @@ def conversation_files(source: Path, scratch: Path) -> list[Path]:
 
 
 def _parquet_files(source: Path) -> list[Path]:
-    files = sorted(source.rglob("*.parquet")) if source.is_dir() else [source]
+    # What `datagen filter` wrote has its verdicts beside the shards.
+    found = sorted(source.rglob("*.parquet")) if source.is_dir() else [source]
+    files = [path for path in found if path == source or path.name != "verdicts.parquet"]
     if not files:
         raise DatagenError(f"{source} holds neither a datagen run nor Parquet files.")
     for path in files:

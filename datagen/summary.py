@@ -31,7 +31,7 @@ def print_summary(outcome: Outcome) -> None:
     print_counts(manifest, directory, console)
     console.print(f"Made in {duration(outcome.seconds)}.")
     console.print("What to do next:")
-    console.print(f"  datagen report {directory}            which rule dropped how much", soft_wrap=True)
+    console.print(f"  datagen report {directory} --html report.html   which rule dropped what", soft_wrap=True)
     if example := next(_first_rows(directory, manifest, "dropped", 1), None):
         console.print(
             f"  datagen explain {directory} {example['id'][:8]}   how one image came to its end", soft_wrap=True

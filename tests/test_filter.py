@@ -74,6 +74,20 @@ def test_parquet_keeps_its_columns_and_its_pictures(tmp_path: Path) -> None:
     assert (loaded["train"][0]["score"], loaded["dropped"][0]["score"]) == (0.5, 0.25)
 
 
+def test_what_filter_wrote_can_be_filtered_again(tmp_path: Path) -> None:
+    lines = write_lines(tmp_path / "in.jsonl", GOOD, ASKING)
+    filter_rows(lines, load_policy("light"), tmp_path / "first", Output())
+    manifest = filter_rows(tmp_path / "first", load_policy("light"), tmp_path / "second", Output())
+    assert manifest["counts"] == {"inputs": 2, "kept": 1, "dropped": 1, "failed": 0}
+
+
+def test_a_caption_of_another_type_stops_nothing(tmp_path: Path) -> None:
+    rows = [{**GOOD, "caption": ["桜", "花"]}, {**ASKING, "caption": ["桜"]}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet")
+    manifest = filter_rows(tmp_path / "in.parquet", load_policy("light"), tmp_path / "out", Output())
+    assert manifest["counts"] == {"inputs": 2, "kept": 1, "dropped": 1, "failed": 0}
+
+
 def test_a_run_is_judged_anew_without_a_model(
     pictures: Path, fake_server: FakeServer, make_recipe: MakeRecipe, quiet: Console, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from datagen.errors import DatagenError
 
 _STOP_SECONDS = 20
 _PR_SET_PDEATHSIG = 1
-# A prompt that is prefilled in pieces rewinds its seeded generator, which CPU generators cannot do: vLLM 0.32 dies of it.
+# A prompt prefilled in pieces rewinds its seeded generator, which CPU generators cannot do: vLLM 0.32 dies of it.
 _CPU_ARGS = ("--enforce-eager", "--gpu-memory-utilization", "0.3", "--no-enable-chunked-prefill")
 _CPU_ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_TARGET_DEVICE": "cpu"}
 

@@ -17,6 +17,7 @@ from datagen.fleet import start_ray
 from datagen.inspection.difference import Difference, compare
 from datagen.inspection.stored_rows import StoredRows
 from datagen.inspection.verdicts import Side, judged_side, run_side
+from datagen.judging import policy_facts
 from datagen.recipe import Output
 from datagen.records import STATES
 from datagen.run_directory import PROVENANCE, RunDirectory
@@ -87,7 +88,7 @@ def _cut(run: Path, policy: Policy, side: Side, out: Path) -> dict[str, Any]:
     """Cut new shards: from the parts where the run has them, which gives the very shards of a run by that policy."""
     manifest = read_manifest(run)
     facts = {key: manifest[key] for key in _FACTS if key in manifest}
-    facts["policy"] = {"name": policy.name, "digest": policy.digest, "rules": policy.to_dict()["rules"]}
+    facts["policy"] = policy_facts(policy)
     output = Output.model_validate(manifest.get("output", {}))
     (verdicts,) = side.files
     parts = run / "parts"
