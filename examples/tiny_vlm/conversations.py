@@ -40,7 +40,7 @@ def render(name: str, turn: int, focus: str) -> str:
 
 
 def reply(**values: str) -> str:
-    """Write a reply as the server's structured output does: `{"question": "…", "answer": "…"}`."""
+    """Write a reply with the spaces that the model keeps: `{"question": "…", "answer": "…"}`."""
     return json.dumps(values, ensure_ascii=False)
 
 
