@@ -4,6 +4,7 @@ One process with two threads waits at every operation for the slower core; on a 
 that made steps ten times slower. Processes wait once a step, when gradients are averaged.
 """
 
+# mypy: disallow-untyped-calls=False
 from __future__ import annotations
 
 import tempfile
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import distributed, multiprocessing, nn
+from torch import distributed, nn
+from torch.multiprocessing.spawn import spawn
 
 
 def _work(rank: int, workers: int, meeting: str, task: Callable[..., None], arguments: tuple[Any, ...]) -> None:
@@ -27,7 +29,7 @@ def launch(workers: int, task: Callable[..., None], *arguments: Any) -> None:
     """Run `task(*arguments)` in as many processes as given and wait for all."""
     with tempfile.TemporaryDirectory() as folder:
         meeting = str(Path(folder) / "meeting")
-        multiprocessing.spawn(_work, (workers, meeting, task, arguments), nprocs=workers)
+        spawn(_work, (workers, meeting, task, arguments), nprocs=workers)
 
 
 def rank() -> int:

@@ -99,7 +99,7 @@ def draw_miniature(cache: Path, target: Path) -> int:
     grouped = _by_folder(load_concepts())
     shutil.rmtree(target / "pictures", ignore_errors=True)
     classes: dict[str, list[str]] = {}
-    rows = []
+    rows: list[tuple[int, str, str, str, str, str]] = []
     for subset, count in SUBSETS.items():
         group = [concept for concept in grouped[subset] if concept.subset]
         chosen = draws.sample(group, min(count, len(group)))
