@@ -18,7 +18,9 @@ from unittest.mock import patch
 import datasets
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
+from benchmarks.kills import kill_many
 from datagen import parts
 from datagen.recipe import Recipe
 from tests.conftest import FakeServer, MakeRecipe, picture
@@ -202,6 +204,10 @@ def test_another_policy_leaves_whole_shards_wherever_its_cut_was_killed(
         assert shard_digests(tmp_path / "out") == shard_digests(after), f"step {step}"
     assert step > 15
     assert not bill.since()
+
+
+def test_workers_a_driver_and_a_server_can_be_killed_from_outside(tmp_path: Path, quiet: Console) -> None:
+    assert kill_many(Counter(worker=2, server=1, driver=1), 200, tmp_path, quiet)
 
 
 def test_a_fresh_start_leaves_nothing_of_the_old_run_wherever_it_was_killed(
