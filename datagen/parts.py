@@ -12,7 +12,6 @@ appears by rename with the rows in index order, and the journal goes. All three 
 """
 
 import fcntl
-import io
 import os
 import tarfile
 from collections import Counter
@@ -106,10 +105,11 @@ class Journal:
             if picture is not None:
                 member = tarfile.TarInfo(f"{row.id}{picture.suffix}")
                 member.size = len(picture.data)
-                self._tar.addfile(member, io.BytesIO(picture.data))
+                padding = bytes(-member.size % _BLOCK)
+                self._pictures.write(b"".join((member.tobuf(tarfile.USTAR_FORMAT), picture.data, padding)))
                 self._pictures.flush()
-                padded = -(-member.size // _BLOCK) * _BLOCK
-                done.suffix, done.offset, done.size = picture.suffix, self._tar.offset - padded, member.size
+                done.suffix, done.offset, done.size = picture.suffix, self._end + _BLOCK, member.size
+                self._end += _BLOCK + member.size + len(padding)
             self._journal.write(_line(done))
             self._journal.flush()
         self._rows.append(done)
@@ -123,7 +123,7 @@ class Journal:
         rows = sorted(self._rows, key=lambda row: row.position)
         table = pa.Table.from_pylist([row.model_dump(by_alias=True) for row in rows], schema=PART_SCHEMA)
         with self._writing():
-            self._tar.close()
+            self._pictures.write(bytes(2 * _BLOCK))  # the end of a tar
             self._pictures.flush()
             os.fsync(self._pictures.fileno())
             write_parquet(table, part_path(self._folder, self._number))
@@ -152,7 +152,7 @@ class Journal:
         self._journal.truncate(journal_size)
         self._pictures.truncate(end)
         self._pictures.seek(end)
-        self._tar = tarfile.TarFile(fileobj=self._pictures, mode="w", format=tarfile.USTAR_FORMAT)
+        self._end = end
 
 
 def _line(row: PartRow) -> bytes:

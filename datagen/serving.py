@@ -54,7 +54,7 @@ def served(recipe: Recipe, log: Path, console: Console) -> Iterator[Served]:
                 engines[name] = engine.model_copy(update={"model": model})
                 continue
             device = f"{gpu_count()} GPU" if gpu_count() else "CPU"
-            console.print(f"Starting a vLLM server for {engine.model} on the {device} (log: {log}).")
+            console.print(f"Starting a vLLM server for {engine.model} on the {device} (log: {log}).", soft_wrap=True)
             with console.status("waiting for the server, 0 s") as status:
                 server = servers.enter_context(
                     local_server(

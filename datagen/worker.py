@@ -92,7 +92,7 @@ class RowMaker:
         error: ErrorRecord | None = None
         try:
             data = await self._source.read(listed.entry)
-            picture = await asyncio.to_thread(prepare, data, self._recipe.images)
+            picture = await asyncio.to_thread(self._prepared, data)
             await self._interviewer.converse(listed.id, picture, dialogue)
         except Failure as failure:
             error = ErrorRecord(class_=failure.failure_class, message=failure.message)
@@ -103,6 +103,11 @@ class RowMaker:
             internal = Failure("internal", f"{type(defect).__name__}: {defect}")
             error = ErrorRecord(class_=internal.failure_class, message=internal.message)
         return self._row(listed, picture, dialogue, error), picture
+
+    def _prepared(self, data: bytes) -> Picture:
+        picture = prepare(data, self._recipe.images)
+        _ = picture.sha256, picture.data_url  # worked out here, and not in the event loop
+        return picture
 
     def _row(self, listed: Listed, picture: Picture | None, dialogue: Dialogue, error: ErrorRecord | None) -> Row:
         row = Row(

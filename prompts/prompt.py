@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2 import StrictUndefined, Template, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -98,6 +98,10 @@ class Prompt(BaseModel):
         sent = self.model_dump(mode="json", by_alias=True, exclude={"purpose", "version"})
         return hashlib.sha256(json.dumps(sent, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
+    @cached_property
+    def _template(self) -> Template:
+        return _JINJA.from_string(self.user)
+
     def render(self, **variables: object) -> str:
         """Return the user text for these variables, without white space around it.
 
@@ -105,7 +109,7 @@ class Prompt(BaseModel):
             PromptError: the template needs a variable that is not given, or fails.
         """
         try:
-            return _JINJA.from_string(self.user).render(variables).strip()
+            return self._template.render(variables).strip()
         except Exception as error:  # a template may do arithmetic, include files, …
             raise PromptError(f"Prompt '{self.name}' could not be rendered: {type(error).__name__}: {error}") from error
 
