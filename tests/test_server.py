@@ -1,4 +1,4 @@
-"""The vLLM server that datagen starts: it answers, it says why it could not start, and it never outlives its starter."""
+"""The vLLM server that datagen starts: it answers, says why it could not start, and never outlives its starter."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "empty_model").mkdir()
     log = tmp_path / "server.log"
     with (
-        pytest.raises(DatagenError, match="The vLLM server ended while starting .*Its log is"),
+        pytest.raises(DatagenError, match=r"The vLLM server ended while starting .*Its log is"),
         local_server("nothing", log, str(tmp_path / "empty_model")),
     ):
         pass
