@@ -167,9 +167,10 @@ class RunDirectory:
     def _remove(self, *entries: Path) -> None:
         for entry in entries:
             if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
+                # A task of a killed run may still write into a scratch folder; the next start removes the rest.
+                shutil.rmtree(entry, ignore_errors=entry.name.startswith("."))
             else:
-                entry.unlink()
+                entry.unlink(missing_ok=True)
 
     @property
     def uncut(self) -> bool:

@@ -1,7 +1,9 @@
 """A disk that is full, read-only or damaged: one sentence, nothing that was committed is lost, and the run goes on."""
 
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -195,3 +197,30 @@ def test_a_damaged_manifest_or_identity_is_a_sentence(recipe: Recipe, tmp_path: 
     (out / "run.json").write_text("")
     with pytest.raises(DatagenError, match=r"run\.json is damaged"):
         run_here(recipe, out)
+
+
+def test_tasks_of_a_killed_run_that_still_write_do_not_disturb_the_next(recipe: Recipe, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_here(recipe, out)
+    orphan = out / ".cut" / "orphan"
+    ended = threading.Event()
+
+    def write_on() -> None:
+        number = 0
+        while not ended.is_set():
+            number += 1
+            with suppress(OSError):
+                orphan.mkdir(parents=True, exist_ok=True)
+                (orphan / f"{number}.parquet").write_bytes(b"")
+
+    thread = threading.Thread(target=write_on)
+    thread.start()
+    try:
+        before = shard_digests(out)
+        for _ in range(3):
+            (out / "manifest.json").unlink()
+            run_here(recipe, out)
+            assert shard_digests(out) == before
+    finally:
+        ended.set()
+        thread.join()
