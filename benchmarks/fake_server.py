@@ -35,7 +35,7 @@ class Fault:
             shape or no choices; or a completion whose text is not what the schema asks for.
         status: for `status`; `retry_after` is sent with it when it is not empty.
         share: the share of the requests' seeds that it befalls.
-        times: only the first so many requests of each of these seeds; 0 means every one.
+        times: only the first so many requests of each of these seeds since the faults were set; 0 means every one.
     """
 
     kind: Literal["status", "reset", "hang", "truncated", "wrong_shape", "no_choices", "off_schema"]
@@ -67,6 +67,7 @@ class FakeServer:
         self._question_share = question_share
         self._model = model
         self._faults: list[Fault] = []
+        self._requests_with_faults: Counter[str] = Counter()
         self._log: BinaryIO | None = None
         self.requests: Counter[str] = Counter()
         if log is not None:
@@ -89,6 +90,7 @@ class FakeServer:
         seed = _last(_SEED, body)
         key = _last(_SCHEMA_KEY, body)
         self.requests[seed] += 1
+        self._requests_with_faults[seed] += 1
         if self._log is not None:
             self._log.write(f"{time.time():.3f} {seed}\n".encode())
         await asyncio.sleep(self._latency)
@@ -97,7 +99,7 @@ class FakeServer:
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         document = {"id": seed, "object": "chat.completion", "model": self._model, "choices": [choice], "usage": usage}
         for fault in self._faults:
-            if fault.befalls(seed, self.requests[seed]):
+            if fault.befalls(seed, self._requests_with_faults[seed]):
                 return await _fail(fault, request, document)
         return web.Response(body=orjson.dumps(document), content_type="application/json")
 
@@ -125,6 +127,7 @@ class FakeServer:
 
     async def set_faults(self, request: web.Request) -> web.Response:
         """Take the faults from now on."""
+        self._requests_with_faults.clear()
         self._faults = [Fault(**fault) for fault in await request.json()]
         return web.Response()
 
