@@ -58,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Peak memory of the driver at two numbers of images.")
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 100_000])
     options = parser.parse_args()
-    console = Console()
+    console = Console(soft_wrap=True)
     port = 20000 + os.getpid() % 20000
     endpoint = f"http://127.0.0.1:{port}/v1"
     server = subprocess.Popen([sys.executable, "-m", "benchmarks.fake_server", "--port", str(port), "--latency", "0"])
