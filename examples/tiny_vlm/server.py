@@ -7,13 +7,7 @@ import base64
 import contextlib
 import io
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,56 +15,19 @@ from typing import Any
 import aiohttp
 from PIL import Image
 
+from datagen.engine.server import local_server
+
 MODEL = Path(__file__).with_name("model")
 NAME = "tiny-vlm"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
-def running(model: Path = MODEL, wait_s: float = 300) -> Iterator[str]:
-    """Run a server as long as the block lasts.
-
-    Args:
-        model: Folder of the model.
-        wait_s: How long the start may take.
-
-    Yields:
-        Base URL, ending in `/v1`.
-    """
-    port = _free_port()
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
-    command += ["--served-model-name", NAME, "--host", "127.0.0.1", "--port", str(port), "--enforce-eager"]
-    command += ["--gpu-memory-utilization", "0.3", "--max-model-len", "2048", "--max-num-seqs", "64"]
-    # A prompt that is prefilled in pieces ends the server when its request has a seed (vLLM 0.32 on the CPU).
-    command += ["--no-enable-chunked-prefill"]
-    command += ["--limit-mm-per-prompt", '{"image": 1}']
-    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
-    process = subprocess.Popen(command, env=environment, stdout=sys.stderr)
-    try:
-        deadline = time.monotonic() + wait_s
-        while True:
-            if process.poll() is not None:
-                raise RuntimeError(f"the server stopped with exit code {process.returncode}; its log is above.")
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
-                    break
-            except (urllib.error.URLError, OSError):
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"the server was not ready after {wait_s:.0f} s") from None
-                time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
+def running(model: Path = MODEL) -> Iterator[str]:
+    """Run a server as long as the block lasts, and yield its base URL, ending in `/v1`."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "server.log"
+        with local_server(NAME, log, str(model), ("--max-model-len", "2048", "--max-num-seqs", "64")) as server:
+            yield server.endpoint
 
 
 def data_url(picture: Image.Image) -> str:
