@@ -97,7 +97,13 @@ class FakeServer:
         usage = {"prompt_tokens": 100, "completion_tokens": 40, "total_tokens": 140}
         message = {"role": "assistant", "content": self.answer(seed, key)}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        document = {"id": seed, "object": "chat.completion", "model": self._model, "choices": [choice], "usage": usage}
+        document: dict[str, object] = {
+            "id": seed,
+            "object": "chat.completion",
+            "model": self._model,
+            "choices": [choice],
+            "usage": usage,
+        }
         for fault in self._faults:
             if fault.befalls(seed, self._requests_with_faults[seed]):
                 return await _fail(fault, request, document)

@@ -224,7 +224,7 @@ def digest_of(out: Path) -> str:
 
 def inputs_in_one_state(out: Path, inputs: int) -> bool:
     """Whether the shards hold every input once."""
-    ids = Counter[str]()
+    ids = Counter[str | None]()
     for path in out.glob("*/*-of-*.parquet"):
         ids.update(pq.read_table(path, columns=["id"]).column("id").to_pylist())
     return len(ids) == inputs and set(ids.values()) == {1}
