@@ -31,14 +31,15 @@ class Fault:
     """What goes wrong, and how often.
 
     Attributes:
-        kind: an HTTP status; a connection that is reset; no answer for an hour; JSON that breaks off, has the wrong
-            shape or no choices; or a completion whose text is not what the schema asks for.
-        status: for `status`; `retry_after` is sent with it when it is not empty.
+        kind: an HTTP status; the same for everything, the list of models too; a connection that is reset; no answer for
+            an hour; JSON that breaks off, has the wrong shape or no choices; or a completion whose text is not what the
+            schema asks for.
+        status: for `status` and `closed`; `retry_after` is sent with it when it is not empty.
         share: the share of the requests' seeds that it befalls.
         times: only the first so many requests of each of these seeds since the faults were set; 0 means every one.
     """
 
-    kind: Literal["status", "reset", "hang", "truncated", "wrong_shape", "no_choices", "off_schema"]
+    kind: Literal["status", "closed", "reset", "hang", "truncated", "wrong_shape", "no_choices", "off_schema"]
     status: int = 500
     retry_after: str = ""
     share: float = 1.0
@@ -121,6 +122,9 @@ class FakeServer:
 
     async def models(self, _: web.Request) -> web.Response:
         """Name the one model."""
+        for fault in self._faults:
+            if fault.kind == "closed":
+                return web.json_response({"error": {"message": "made to fail"}}, status=fault.status)
         return web.json_response({"object": "list", "data": [{"id": self._model, "object": "model"}]})
 
     async def health(self, _: web.Request) -> web.Response:
@@ -139,7 +143,7 @@ class FakeServer:
 
 
 async def _fail(fault: Fault, request: web.Request, document: dict[str, object]) -> web.StreamResponse:
-    if fault.kind == "status":
+    if fault.kind in ("status", "closed"):
         headers = {"Retry-After": fault.retry_after} if fault.retry_after else {}
         return web.json_response({"error": {"message": "made to fail"}}, status=fault.status, headers=headers)
     if fault.kind == "reset":

@@ -186,6 +186,20 @@ def all_gone(bench: Bench) -> str:
     return f"after {seconds:.0f} s: “{shown}”; started again: {bench.outcome()}; {_repeated(bench)} calls repeated"
 
 
+def refused(bench: Bench) -> str:
+    """The only server takes the key no more (401); the run is started again when it does."""
+
+    def meanwhile() -> None:
+        bench.wait_for_requests(bench.images // 2)
+        bench.servers[0].fail(Fault("closed", 401))
+
+    sentence = bench.run(1, meanwhile=meanwhile)
+    bench.servers[0].fail()
+    bench.run(1, again=True)
+    shown = sentence.replace(str(bench.folder), "…")
+    return f"“{shown}”; started again: {bench.outcome()}"
+
+
 def _repeated(bench: Bench) -> int:
     together = sum(bench.requests(), Counter[str]())
     return sum(count - 1 for count in together.values())
@@ -209,7 +223,7 @@ def main() -> None:
                 met = [count for seed, count in requests.items() if case.fault.befalls(seed, 1)]
                 table.add_row(case.name, f"{len(met)} of {len(requests)}", str(max(met, default=0)), bench.outcome())
             table.add_section()
-            for drama in (restart, one_of_two, one_comes_back, all_gone):
+            for drama in (restart, one_of_two, one_comes_back, all_gone, refused):
                 table.add_row((drama.__doc__ or "").rstrip("."), "", "", drama(bench))
         finally:
             for server in bench.servers:

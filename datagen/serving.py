@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from datagen.engine.client import check_endpoints
+from datagen.engine.endpoints import check_endpoints
 from datagen.engine.server import RunningServer, gpu_count, local_server
 from datagen.progress import duration
 from datagen.recipe import Recipe, api_key

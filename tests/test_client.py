@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from datagen.engine import client as client_module
-from datagen.engine.client import ChatClient, Completion, EndpointsGoneError, check_endpoints
+from datagen.engine.client import ChatClient, Completion, EndpointsGoneError
 from datagen.engine.retrying import retry_after_seconds
 from datagen.errors import DatagenError
 from datagen.failures import Failure
@@ -76,6 +76,8 @@ class Server:
         self.handlers = list(handlers) or [answer()]
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[Any] = []
+        self.models = LISTED
+        self.health = answer(b"")
         self.port = 0
 
     @property
@@ -88,6 +90,12 @@ class Server:
         handler = self.handlers[min(len(self.bodies), len(self.handlers)) - 1]
         return await handler(request)
 
+    async def list_models(self, request: web.Request) -> web.StreamResponse:
+        return await self.models(request)
+
+    async def say_health(self, request: web.Request) -> web.StreamResponse:
+        return await self.health(request)
+
 
 def answer(document: Any = None, status: int = 200, headers: dict[str, str] | None = None) -> Handler:
     body = document if isinstance(document, bytes) else orjson.dumps(completion() if document is None else document)
@@ -96,6 +104,9 @@ def answer(document: Any = None, status: int = 200, headers: dict[str, str] | No
         return web.Response(body=body, status=status, headers=headers)
 
     return handler
+
+
+LISTED = answer({"data": [{"id": "m"}]})
 
 
 async def reset(request: web.Request) -> web.StreamResponse:
@@ -109,6 +120,8 @@ async def reset(request: web.Request) -> web.StreamResponse:
 async def serving(server: Server, port: int = 0) -> AsyncIterator[Server]:
     application = web.Application()
     application.router.add_post("/v1/chat/completions", server.respond)
+    application.router.add_get("/v1/models", server.list_models)
+    application.router.add_get("/health", server.say_health)
     runner = web.AppRunner(application, shutdown_timeout=0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
@@ -441,52 +454,69 @@ def test_one_request_that_breaks_every_connection_fails_alone(clock: Clock) -> N
     asyncio.run(run())
 
 
-# The check before the start
+# An endpoint out of service
 
 
-@asynccontextmanager
-async def listing(document: Any, status: int = 200) -> AsyncIterator[str]:
-    application = web.Application()
-    application.router.add_get("/v1/models", answer(document, status))
-    runner = web.AppRunner(application, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    finally:
-        await runner.cleanup()
+def out_of_service(status: int) -> Server:
+    """An endpoint that refuses requests and does not list its model: its key was revoked, its model is unloaded."""
+    server = Server(answer({"error": KEY}, status))
+    server.models = answer({"error": KEY}, status)
+    return server
 
 
-def checked(model: str, document: Any, status: int = 200) -> str:
-    async def run() -> str:
-        async with listing(document, status) as endpoint:
-            return await check_endpoints(model, [endpoint], KEY)
+@pytest.mark.parametrize("status", [401, 403, 404, 500, 503])
+def test_refusals_of_everything_stop_the_run_and_fail_no_row(status: int, clock: Clock) -> None:
+    async def run() -> None:
+        async with (
+            serving(out_of_service(status)) as server,
+            ChatClient("m", [server.url], KEY, patience=30) as client,
+        ):
+            began = clock.now
+            with pytest.raises(EndpointsGoneError) as caught:
+                await ask(client)
+            assert 30 <= clock.now - began < 60
+            assert f"last: HTTP {status}" in str(caught.value)
+            assert KEY not in str(caught.value)
 
-    return asyncio.run(run())
-
-
-def test_endpoints_are_checked_before_the_start() -> None:
-    one, two = {"data": [{"id": "a"}]}, {"data": [{"id": "a"}, {"id": "b"}]}
-    assert checked("", one) == "a"
-    assert checked("b", two) == "b"
-    with pytest.raises(DatagenError, match=r"serves several models; name one of: a, b \(--model\)"):
-        checked("", two)
-    with pytest.raises(DatagenError, match="does not serve the model 'c'; name one of: a"):
-        checked("c", one)
-
-
-@pytest.mark.parametrize("document", [b"<html>", b"", {}, {"data": None}, {"data": [{}]}, {"data": ["x"]}, []])
-def test_an_endpoint_of_another_kind_is_a_sentence(document: Any) -> None:
-    with pytest.raises(DatagenError, match=r"is no OpenAI-compatible server; its address ends in /v1\."):
-        checked("m", document)
+    asyncio.run(run())
 
 
-def test_a_closed_or_locked_endpoint_is_a_sentence_without_the_key() -> None:
-    with pytest.raises(DatagenError, match="answered HTTP 401 to /models; check the address") as locked:
-        checked("m", {"error": KEY}, 401)
-    with pytest.raises(DatagenError, match="does not answer") as closed:
-        asyncio.run(check_endpoints("m", [dead_endpoint()], KEY))
-    assert KEY not in str(locked.value) + str(closed.value)
+def test_a_dead_engine_behind_a_live_server_stops_the_run(clock: Clock) -> None:
+    """vLLM's server still lists its model then, but says on /health that it is not well."""
+
+    async def run() -> None:
+        server = Server(answer({}, 500))
+        server.health = answer({}, 503)
+        async with serving(server), ChatClient("m", [server.url], patience=30) as client:
+            with pytest.raises(EndpointsGoneError, match="last: HTTP 500"):
+                await ask(client)
+
+    asyncio.run(run())
+
+
+def test_an_endpoint_that_lists_its_model_again_goes_on(clock: Clock) -> None:
+    async def run() -> None:
+        async with serving(out_of_service(503)) as server, ChatClient("m", [server.url], patience=1000) as client:
+            waiting = asyncio.create_task(ask(client))
+            await clock.waited(4)
+            server.handlers, server.models = [answer()], LISTED
+            assert (await waiting).text == "桜です。"
+
+    asyncio.run(run())
+
+
+def test_the_work_of_an_endpoint_out_of_service_goes_to_the_others() -> None:
+    async def run() -> None:
+        async with (
+            serving(out_of_service(401)) as locked,
+            serving(Server()) as server,
+            ChatClient("m", [locked.url, server.url], patience=30) as client,
+        ):
+            answers = await asyncio.gather(*(ask(client) for _ in range(8)))
+            assert {one.text for one in answers} == {"桜です。"}
+            assert locked.bodies
+
+    asyncio.run(run())
 
 
 def test_the_client_takes_its_key_and_its_pictures_to_no_other_host() -> None:

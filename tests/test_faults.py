@@ -148,6 +148,32 @@ def test_a_run_whose_endpoints_are_gone_stops_with_a_sentence_and_goes_on_when_t
     assert sum(count > 1 for count in counts.values()) <= IN_FLIGHT * 2
 
 
+def test_a_server_that_refuses_everything_stops_the_run_and_costs_no_row(
+    images: Path, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    server = FakeServer(latency=0.1)
+    recipe = recipe_for(make_recipe, images, server.endpoint)
+
+    def revoke() -> None:
+        while server.statistics()["requests"] < IMAGES // 2:
+            time.sleep(0.02)
+        server.fail({"kind": "closed", "status": 401})
+
+    thread = threading.Thread(target=revoke)
+    thread.start()
+    try:
+        with pytest.raises(DatagenError, match=r"No endpoint .* last: HTTP 401: .*run the same command"):
+            run_here(recipe, tmp_path / "out")
+        thread.join()
+        server.fail()
+        assert run_here(recipe, tmp_path / "out")["counts"]["failed"] == 0
+        run_here(recipe, tmp_path / "undisturbed")
+    finally:
+        thread.join()
+        server.stop()
+    assert shard_digests(tmp_path / "out") == shard_digests(tmp_path / "undisturbed")
+
+
 def test_nothing_is_written_when_no_endpoint_answers_at_the_start(
     images: Path, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:

@@ -3,10 +3,10 @@
 What can pass is tried again with jitter and a cap (refused and broken connections, time limits, 408, 409, 425, 429,
 5xx), and a response that is no chat completion is asked for once more; all else is not. A status other than 2xx is
 never a result. All turns of one image go to one replica, so that its prefix and encoder caches hit; when the replica
-dies its conversations move to another one.
+dies its conversations move to another one. A refusal is the row's own fault only as long as the endpoint still lists
+the model for this key; where it does not, the endpoint is as good as gone.
 """
 
-import asyncio
 import math
 import random
 import time
@@ -19,6 +19,7 @@ import aiohttp
 import orjson
 import stamina
 
+from datagen.engine.endpoints import serves
 from datagen.engine.retrying import retry_after_seconds
 from datagen.errors import DatagenError
 from datagen.failures import Failure
@@ -28,6 +29,7 @@ ChatMessage = Mapping[str, Any]
 """One message as the chat API takes it; parts may hold `orjson.Fragment`s, which are spliced in as they are."""
 
 _PASSING_STATUSES = frozenset({408, 409, 425, 429})
+_DOUBTFUL_STATUSES = frozenset({401, 403, 404})
 _HTTP_TRIES = 6
 _TIMEOUT_TRIES = 3
 _BAD_RESPONSE_TRIES = 2
@@ -59,6 +61,15 @@ class _ServerRefusedError(Exception):
     @property
     def passing(self) -> bool:
         return self.status in _PASSING_STATUSES or self.status >= 500
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it may be about the endpoint (its key, its model, its engine) and not about the request."""
+        return self.status in _DOUBTFUL_STATUSES or self.status >= 500
+
+
+class _OutOfServiceError(aiohttp.ClientError):
+    """An endpoint refuses a request and does not list the model either; to be treated as a broken connection."""
 
 
 @dataclass(eq=False)
@@ -193,11 +204,15 @@ class ChatClient:
         address = f"{replica.url}/chat/completions"
         async with self._session.post(address, data=payload, allow_redirects=False) as response:
             content = await response.read()
-            self._last_sign_of_life = time.monotonic()
             if not 200 <= response.status < 300:
                 excerpt = self._redacted(" ".join(content.decode("utf-8", "replace").split()))[:300]
                 retry_after = retry_after_seconds(response.headers.get("Retry-After"))
-                raise _ServerRefusedError(response.status, excerpt, retry_after)
+                refusal = _ServerRefusedError(response.status, excerpt, retry_after)
+                if refusal.doubtful and not await serves(replica.url, self.model, self.key):
+                    raise _OutOfServiceError(str(refusal)) from refusal
+                self._last_sign_of_life = time.monotonic()
+                raise refusal
+        self._last_sign_of_life = time.monotonic()
         return _read_completion(content)
 
     def _least_busy(self) -> Replica:
@@ -265,51 +280,3 @@ def _read_completion(content: bytes) -> Completion:
     if not 0 <= prompt_tokens <= _MOST_TOKENS or not 0 <= completion_tokens <= _MOST_TOKENS:
         raise Failure("bad_response", "the response is not a chat completion (its token counts are impossible)")
     return Completion(text, finish_reason, prompt_tokens, completion_tokens)
-
-
-async def served_models(endpoint: str, key: str | None = None, seconds: float = 10.0) -> list[str]:
-    """Return the names of the models that an endpoint serves.
-
-    Raises:
-        DatagenError: the endpoint does not answer, or is no OpenAI-compatible server.
-    """
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    limits = aiohttp.ClientTimeout(total=seconds)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=limits, headers=headers) as session,
-            session.get(f"{endpoint}/models") as response,
-        ):
-            if response.status >= 400:
-                raise DatagenError(
-                    f"The endpoint {endpoint} answered HTTP {response.status} to /models; check the address "
-                    "(it ends in /v1) and the API key."
-                )
-            document = orjson.loads(await response.read())
-            return [str(entry["id"]) for entry in document["data"]]
-    except (aiohttp.ClientError, TimeoutError) as error:
-        reason = str(error) or "no answer in time"
-        raise DatagenError(
-            f"The endpoint {endpoint} does not answer ({reason}). Start the server, or leave --endpoint out and "
-            "datagen starts one."
-        ) from error
-    except (orjson.JSONDecodeError, LookupError, TypeError) as error:
-        raise DatagenError(
-            f"The endpoint {endpoint} is no OpenAI-compatible server; its address ends in /v1."
-        ) from error
-
-
-async def check_endpoints(model: str, endpoints: Sequence[str], key: str | None = None) -> str:
-    """Make sure that every endpoint serves the model, and return its name (the only one served, if `model` is empty).
-
-    Raises:
-        DatagenError: an endpoint is dead, or serves other models.
-    """
-    served = await asyncio.gather(*(served_models(endpoint, key) for endpoint in endpoints))
-    for endpoint, names in zip(endpoints, served, strict=True):
-        if not model and len(names) == 1:
-            model = names[0]
-        if model not in names:
-            wanted = f"does not serve the model '{model}'" if model else "serves several models"
-            raise DatagenError(f"The endpoint {endpoint} {wanted}; name one of: {', '.join(names)} (--model).")
-    return model

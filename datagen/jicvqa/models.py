@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from datagen.engine.client import ChatClient, check_endpoints
+from datagen.engine.client import ChatClient
+from datagen.engine.endpoints import check_endpoints
 from datagen.errors import DatagenError
 from prompts import Sampling
 
