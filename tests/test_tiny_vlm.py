@@ -1,7 +1,5 @@
 """The embedded model and its pictures: sizes, licences, sentences, prompts, and answers through a real server."""
 
-from __future__ import annotations
-
 import asyncio
 import csv
 import json
@@ -94,8 +92,8 @@ def test_the_share_of_faulty_answers_is_what_the_model_card_says() -> None:
     draws = random.Random(1)
     manners = [write_turn(draws.choice(CONCEPTS), ("赤",), draws.choice(TOPICS), draws).manner for _ in range(40_000)]
     share = {manner: manners.count(manner) / len(manners) for manner in set(manners)}
-    assert share["appended"] == pytest.approx(0.037, abs=0.006)
-    assert share["leaked"] == pytest.approx(0.037, abs=0.006)
+    assert share["appended"] == pytest.approx(0.047, abs=0.006)
+    assert share["leaked"] == pytest.approx(0.047, abs=0.006)
     assert share["quoted"] == pytest.approx(0.06, abs=0.012)
 
 

@@ -1,13 +1,12 @@
 """Fetch open emoji artwork from npm and draw it as RGBA pictures.
 
 Two sets are what the model is about: Twemoji (CC BY 4.0) and Noto Emoji (Apache-2.0); the example pictures come from
-these alone. Three more sets help the vision tower to see the thing rather than the drawing of it: Fluent Emoji and
-Fluent Emoji Flat (MIT) and EmojiOne 2 (CC BY 4.0). Proprietary artwork is not used.
+these alone. Five more sets help the vision tower to see the thing rather than the drawing of it: Fluent Emoji and
+Fluent Emoji Flat (MIT), EmojiOne 2 and Streamline Emojis (CC BY 4.0) and Firefox OS Emojis (Apache-2.0); the last two
+have a third of the concepts. Proprietary artwork is not used.
 
 All sets come as SVG from the Iconify packages, so that one code path draws every size.
 """
-
-from __future__ import annotations
 
 import io
 import json
@@ -49,7 +48,12 @@ SETS = (
     ArtworkSet("fluent-emoji", "@iconify-json/fluent-emoji@1.2.7", "MIT", shown=False),
     ArtworkSet("fluent-emoji-flat", "@iconify-json/fluent-emoji-flat@1.2.6", "MIT", shown=False),
     ArtworkSet("emojione", "@iconify-json/emojione@1.2.3", "CC-BY-4.0", shown=False),
+    ArtworkSet("fxemoji", "@iconify-json/fxemoji@1.2.2", "Apache-2.0", shown=False),
+    ArtworkSet("streamline-emojis", "@iconify-json/streamline-emojis@1.2.4", "CC-BY-4.0", shown=False),
 )
+
+OTHER_THINGS = {("fxemoji", "sunglasses"), ("fxemoji", "keyboard"), ("streamline-emojis", "turkey")}
+"""Icons that show something else than their namesakes of the other sets: a face, a piano's keys, a flag."""
 
 Picture = npt.NDArray[np.uint8]
 
@@ -106,7 +110,7 @@ def draw(cache_folder: Path, emoji: str, set_name: str, size: int) -> Picture | 
     icons = _icons(cache_folder, set_name)
     code = "-".join(f"{ord(character):x}" for character in emoji if character != "\ufe0f")
     slug = _slugs(cache_folder).get(code)
-    if slug is None:
+    if slug is None or (set_name, slug) in OTHER_THINGS:
         return None
     for _ in range(3):
         if slug not in icons["icons"] and slug in icons.get("aliases", {}):

@@ -1,7 +1,5 @@
 """Name the main colours of a drawing in Japanese, from its pixels."""
 
-from __future__ import annotations
-
 import numpy as np
 from artwork import Picture
 from scipy.spatial import cKDTree

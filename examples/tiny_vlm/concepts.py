@@ -1,7 +1,5 @@
 """The concepts that the tiny model knows: name, kind, what it is for, where one sees it."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 from pathlib import Path

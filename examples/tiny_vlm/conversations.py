@@ -1,7 +1,5 @@
 """Conversations about a picture in the form that the toolkit holds them, with the repository's own prompts."""
 
-from __future__ import annotations
-
 import json
 import random
 from dataclasses import dataclass
@@ -57,14 +55,14 @@ def hold_conversation(
 ) -> list[Message]:
     """Write one training conversation.
 
-    Shares: 55 % caption then question–answer turns, 12 % question–answer turns alone, 14 % four-choice questions,
-    9 % the same answered with a letter, 10 % plain questions.
+    Shares: 50 % caption then question–answer turns, 10 % question–answer turns alone, 12 % four-choice questions, two
+    in a row, 18 % four-choice questions answered with a letter, four in a row, 10 % plain questions.
     """
     kind = draws.random()
     messages: list[Message] = []
-    if kind < 0.67:
+    if kind < 0.60:
         messages.append(Message("system", prompt("caption")["system"]))
-        if kind < 0.55:
+        if kind < 0.50:
             messages.append(Message("user", _shortened(render("caption", 1, ""), draws)))
             messages.append(Message("assistant", reply(caption=write_caption(concept, colours, draws))))
         focuses = list(prompt("question_answer")["focuses"])
@@ -79,8 +77,10 @@ def hold_conversation(
     topics = ["name", "kind", "colour", "use"]
     draws.shuffle(topics)
     if kind < 0.90:
-        choice = write_four_choice(concept, concepts, draws, letters=kind >= 0.81)
-        messages += [Message("user", choice.question), Message("assistant", choice.answer)]
+        letters = kind >= 0.72
+        for _ in range(4 if letters else 2):
+            choice = write_four_choice(concept, concepts, draws, letters=letters)
+            messages += [Message("user", choice.question), Message("assistant", choice.answer)]
         topics = topics[:1]
     else:
         topics = topics[:3]

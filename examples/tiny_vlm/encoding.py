@@ -1,8 +1,5 @@
 """Turn conversations into token ids, as the chat template and the processor do at serving."""
 
-# mypy: disallow-untyped-calls=False
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import network
@@ -14,6 +11,9 @@ from transformers import PreTrainedTokenizerFast
 
 NAME_WEIGHT = 2.0
 """Weight of a name's token in the loss; other tokens of the assistant have 1."""
+
+CHOICE_WEIGHT = 4.0
+"""Weight of a reply of one token (an option or its letter): one token stands there against dozens of a sentence."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ class Encoder:
                 picture_due = False
             tokens = [*self._encode(message.text), self.end]
             ids += tokens
-            if message.role == "assistant":
+            if message.role == "assistant" and len(tokens) == 2:
+                weights += [CHOICE_WEIGHT, 1.0]
+            elif message.role == "assistant":
                 weights += [NAME_WEIGHT if token in self._names else 1.0 for token in tokens]
             else:
                 weights += [0.0] * len(tokens)

@@ -5,8 +5,6 @@
 starts a server of its own; `--url` asks one that runs already.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import json

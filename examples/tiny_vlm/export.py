@@ -1,8 +1,5 @@
 """Write the trained network as a folder that a server loads."""
 
-# mypy: disallow-untyped-calls=False
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 

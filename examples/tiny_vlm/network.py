@@ -4,9 +4,6 @@ The published shape is from "Building and better understanding vision-language m
 here are of one size, so the tower is called on its parts; the result is the same as the library's forward.
 """
 
-# mypy: disallow-untyped-calls=False
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

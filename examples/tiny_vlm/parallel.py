@@ -4,9 +4,6 @@ One process with two threads waits at every operation for the slower core; on a 
 that made steps ten times slower. Processes wait once a step, when gradients are averaged.
 """
 
-# mypy: disallow-untyped-calls=False
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path

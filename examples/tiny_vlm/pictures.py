@@ -5,8 +5,6 @@
 Both are written anew each time; the same packages give the same bytes.
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 import json

@@ -4,9 +4,6 @@ A language loss alone turns the tower on late (half of the steps pass before nam
 classifier behind tower and connector gives it a direct signal at a quarter of the cost of a step.
 """
 
-# mypy: disallow-untyped-calls=False
-from __future__ import annotations
-
 import math
 import time
 from pathlib import Path

@@ -1,11 +1,9 @@
 """Put artwork into pictures: augmentation for training, and the held-out kinds of alteration for evaluation.
 
-Training sees small rotations, scales, shifts, mirror images, plain and softly mottled backgrounds, brightness and
-contrast. Evaluation alone sees what `HELD_OUT` names: larger rotations, smaller scales, patterned backgrounds,
-Gaussian blur and JPEG compression.
+Training sees small rotations, scales, shifts, mirror images, shear, stretch, perspective, plain, mottled, blotched and
+crowded backgrounds, brightness and contrast. Evaluation alone sees what `HELD_OUT` names: larger rotations, smaller
+scales, regularly patterned backgrounds, Gaussian blur and JPEG compression.
 """
-
-from __future__ import annotations
 
 import io
 import math
@@ -37,60 +35,88 @@ def base_tensor(pictures: list[Picture], side: int = SIDE) -> Tensor:
     return out
 
 
-def _backgrounds(count: int, side: int, generator: torch.Generator) -> Tensor:
-    """White (45 %), plain colours (35 %) and soft mottled ones (20 %), as (count, 3, side, side)."""
-    plain = torch.rand(count, 3, 1, 1, generator=generator).expand(count, 3, side, side)
-    mottled = functional.interpolate(
-        torch.rand(count, 3, 4, 4, generator=generator), size=(side, side), mode="bilinear", align_corners=False
-    )
+def _soft_noise(count: int, cells: int, side: int, generator: torch.Generator) -> Tensor:
+    """Random colours on a coarse grid, blended into each other, as (count, 3, side, side)."""
+    coarse = torch.rand(count, 3, cells, cells, generator=generator)
+    return functional.interpolate(coarse, size=(side, side), mode="bilinear", align_corners=False)
+
+
+def _backgrounds(moved: Tensor, generator: torch.Generator) -> Tensor:
+    """White (35 %), plain (20 %), mottled (20 %), blotched (15 %) or crowded (10 %), as (count, 3, side, side).
+
+    Blotched: two colours with an irregular hard border. Crowded: another drawing of the batch, magnified and faded.
+    """
+    count, _, side, _ = moved.shape
+    plain, first, second = torch.rand(3, count, 3, 1, 1, generator=generator)
+    cells = int(torch.randint(3, 13, (1,), generator=generator))
+    vivid = 0.15 + 0.6 * torch.rand(count, 1, 1, 1, generator=generator)
+    mottled = plain * (1 - vivid) + _soft_noise(count, cells, side, generator) * vivid
+    blotched = torch.where(_soft_noise(count, cells, side, generator)[:, :1] < 0.5, first, second)
+    other = functional.interpolate(moved.roll(1, 0), scale_factor=1.8, mode="bilinear", align_corners=False)
+    edge = (other.shape[-1] - side) // 2
+    other = other[:, :, edge : edge + side, edge : edge + side]
+    crowded = other[:, :3] * 0.5 + plain * (1 - other[:, 3:] * 0.5)
     draw = torch.rand(count, 1, 1, 1, generator=generator)
-    return torch.where(draw < 0.45, torch.ones_like(mottled), torch.where(draw < 0.8, plain, mottled))
+    picture = torch.ones_like(mottled)
+    for start, background in ((0.35, plain), (0.55, mottled), (0.75, blotched), (0.9, crowded)):
+        picture = torch.where(draw < start, picture, background)
+    return picture
 
 
-def augment(base: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
+def _placements(count: int, generator: torch.Generator) -> Tensor:
+    """Draw where each drawing lies, as matrices (count, 3, 3) from picture to drawing, both in -1 to 1.
+
+    Rotation ±20°, scale 0.65 to 1.05, mirror image (30 %), shift, and what a camera adds: shear, stretch at equal area,
+    a little perspective.
+    """
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, generator=generator)
+
+    angle = uniform(-1, 1) * math.radians(20)
+    scale = uniform(0.65, 1.05)
+    stretch = uniform(-0.18, 0.18).exp()
+    mirror = torch.where(torch.rand(count, generator=generator) < 0.3, -1.0, 1.0)
+    turned = torch.stack([torch.stack([angle.cos(), -angle.sin()], 1), torch.stack([angle.sin(), angle.cos()], 1)], 1)
+    shaped = torch.zeros(count, 2, 2)
+    shaped[:, 0, 0], shaped[:, 1, 1] = scale * stretch * mirror, scale / stretch
+    shaped[:, 0, 1] = uniform(-0.2, 0.2) * scale
+    forward = torch.zeros(count, 3, 3)
+    forward[:, :2, :2] = turned @ shaped
+    room = (1 - scale).clamp(min=0) + 0.05
+    forward[:, 0, 2], forward[:, 1, 2] = uniform(-1, 1) * room, uniform(-1, 1) * room
+    forward[:, 2, 0], forward[:, 2, 1], forward[:, 2, 2] = uniform(-0.12, 0.12), uniform(-0.12, 0.12), 1.0
+    backward: Tensor = torch.linalg.inv(forward)
+    return backward
+
+
+def augment(base: Tensor, generator: torch.Generator) -> Tensor:
     """Turn premultiplied artwork into training pictures.
 
     Args:
         base: (count, 4, side, side), values 0 to 1, alpha premultiplied.
         generator: Source of the draws.
-        strength: 0 gives the artwork on white; 1 the full range: ±20°, scale 0.65–1.05, shifts, mirror images.
 
     Returns:
         Float tensor (count, 3, side, side), values −1 to 1 as the vision tower reads them.
     """
     count, _, side, _ = base.shape
-
-    def uniform(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(count, generator=generator)
-
-    angle = uniform(-1, 1) * math.radians(20) * strength
-    scale = 1 - uniform(-0.05, 0.35) * strength
-    aspect = 1 + uniform(-0.08, 0.08) * strength
-    mirror = torch.where(torch.rand(count, generator=generator) < 0.3 * strength, -1.0, 1.0)
-    room = (1 - scale).clamp(min=0) + 0.05 * strength
-    shift_x, shift_y = uniform(-1, 1) * room, uniform(-1, 1) * room
-    cosine, sine = torch.cos(angle), torch.sin(angle)
-    theta = torch.stack(
-        [
-            torch.stack([mirror * cosine / (scale * aspect), mirror * sine / (scale * aspect), -shift_x / scale], 1),
-            torch.stack([-sine * aspect / scale, cosine * aspect / scale, -shift_y / scale], 1),
-        ],
-        1,
-    )
-    grid = functional.affine_grid(theta, [count, 4, side, side], align_corners=False)
+    axis = (torch.arange(side) + 0.5) * 2 / side - 1
+    rows, columns = torch.meshgrid(axis, axis, indexing="ij")
+    points = torch.stack([columns, rows, torch.ones_like(rows)], -1).view(1, -1, 3)
+    placed = points @ _placements(count, generator).transpose(1, 2)
+    grid = (placed[..., :2] / placed[..., 2:].clamp(min=0.2)).view(count, side, side, 2)
     moved = functional.grid_sample(base.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    background = _backgrounds(count, side, generator) if strength > 0 else torch.ones(count, 3, side, side)
-    picture = moved[:, :3] + background * (1 - moved[:, 3:])
-    contrast = (1 + uniform(-0.2, 0.2) * strength).view(-1, 1, 1, 1)
-    brightness = (uniform(-0.1, 0.1) * strength).view(-1, 1, 1, 1)
+    picture = moved[:, :3] + _backgrounds(moved, generator) * (1 - moved[:, 3:])
+    contrast = 0.8 + 0.4 * torch.rand(count, 1, 1, 1, generator=generator)
+    brightness = 0.2 * torch.rand(count, 1, 1, 1, generator=generator) - 0.1
     picture = ((picture - 0.5) * contrast + 0.5 + brightness).clamp(0, 1)
-    if strength > 0:
-        # A quarter of the batch goes through a smaller size, as a small or enlarged picture does.
-        soft = torch.rand(count, generator=generator) < 0.25
-        if soft.any():
-            small = int(torch.randint(40, 80, (1,), generator=generator))
-            shrunk = functional.interpolate(picture[soft], size=(small, small), mode="area")
-            picture[soft] = functional.interpolate(shrunk, size=(side, side), mode="bilinear", align_corners=False)
+    # A quarter of the batch goes through a smaller size, as a small or enlarged picture does.
+    soft = torch.rand(count, generator=generator) < 0.25
+    if soft.any():
+        small = int(torch.randint(40, 80, (1,), generator=generator))
+        shrunk = functional.interpolate(picture[soft], size=(small, small), mode="area")
+        picture[soft] = functional.interpolate(shrunk, size=(side, side), mode="bilinear", align_corners=False)
     return picture * 2 - 1
 
 

@@ -1,7 +1,5 @@
 """Count how often the faults come out when the toolkit's prompts are sampled, over the example pictures."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import random

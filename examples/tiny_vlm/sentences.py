@@ -1,7 +1,5 @@
 """Write natural Japanese sentences about a concept, with a known share of the faults that the filters look for."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Any
 import yaml
 from concepts import Concept
 
-FAULT_SHARE = 0.3
+FAULT_SHARE = 0.38
 """Share of the answers with a chatty opening that carry the fault of that opening."""
 
 _SENTENCES: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("sentences.yaml").read_text(encoding="utf-8"))

@@ -1,7 +1,5 @@
 """Start a vLLM server with the tiny model on the CPU, and ask it."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import contextlib
@@ -10,7 +8,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 from PIL import Image
@@ -51,7 +49,7 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
         self.requests = 0
 
-    async def __aenter__(self) -> Client:
+    async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=600))
         return self
 

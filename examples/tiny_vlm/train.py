@@ -5,9 +5,6 @@ Run from the repository root; everything but the model goes into the cache folde
     python examples/tiny_vlm/train.py --cache /tmp/tiny_vlm --output examples/tiny_vlm/model
 """
 
-# mypy: disallow-untyped-calls=False
-from __future__ import annotations
-
 import argparse
 import copy
 import json
@@ -103,7 +100,7 @@ def train(cache: Path, output: Path, seed: int, pretraining_steps: int, steps: i
     named = list(model.named_parameters())
     seeing = [(name, p) for name, p in named if "text_model" not in name and "lm_head" not in name]
     speaking = [(name, p) for name, p in named if "text_model" in name]
-    rates = [(5e-4, network.optimizers(seeing, 5e-4)), (2e-3, network.optimizers(speaking, 2e-3))]
+    rates = [(3e-4, network.optimizers(seeing, 3e-4)), (2e-3, network.optimizers(speaking, 2e-3))]
     share = batch // parallel.workers()
     draws = random.Random(1000 * seed + parallel.rank())
     generator = torch.Generator().manual_seed(1000 * seed + parallel.rank())
@@ -170,7 +167,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder for artwork and intermediate weights")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("model"))
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--pretraining-steps", type=int, default=1000)
+    parser.add_argument("--pretraining-steps", type=int, default=4000)
     parser.add_argument("--steps", type=int, default=3200)
     parser.add_argument("--workers", type=int, default=2, help="processes; other numbers give other weights")
     arguments = parser.parse_args()

@@ -1,8 +1,5 @@
 """The tokenizer: byte-level BPE learnt from the conversations, with names and colour words kept whole."""
 
-# mypy: disallow-untyped-calls=False
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from pathlib import Path
