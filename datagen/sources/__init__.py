@@ -19,7 +19,7 @@ class Entry(NamedTuple):
     Attributes:
         key: the name of the image in its source, unique in it; the row's id is derived from it.
         path: the file (as the operating system has it) or URL.
-        row: the row in a table of pictures, or -1.
+        row: the row in a table of pictures, the byte in an archive where the file's header starts, or -1.
         row_group: its Parquet row group, or -1.
         url: where the image was published, if known; `license` likewise.
     """
@@ -76,27 +76,35 @@ def open_source(settings: recipe.Source, max_bytes: int) -> Source:
     from datagen.sources.folder import FolderSource
     from datagen.sources.parquet import ParquetSource
     from datagen.sources.table import TableSource
+    from datagen.sources.webdataset import WebDatasetSource
 
     if settings.kind == "hub":
         return DatasetSource(settings, max_bytes)
     path = Path(settings.path)
     if not os.path.exists(path):  # noqa: PTH110 (Path.exists raises for names that are too long)
         raise DatagenError(
-            f"source.path: there is no folder or file {settings.path}. Give a folder of pictures, a table or Parquet "
-            "files; for a data set on the Hugging Face hub set source.kind: hub."
+            f"source.path: there is no folder or file {settings.path}. Give a folder of pictures, a table, Parquet "
+            "files or WebDataset archives; for a data set on the Hugging Face hub set source.kind: hub."
         )
     if settings.kind == "table" or (settings.kind == "auto" and path.suffix.lower() in _TABLES):
         return TableSource(settings, max_bytes)
     if settings.kind == "auto" and any((path / name).exists() for name in _SAVED_BY_DATASETS):
         return DatasetSource(settings, max_bytes)
-    if settings.kind == "parquet" or (settings.kind == "auto" and _is_parquet(path)):
+    kind = _kind_of(path) if settings.kind == "auto" else settings.kind
+    if kind == "parquet":
         parquet = ParquetSource(settings)
         return parquet if parquet.has_pictures else TableSource(settings, max_bytes)
-    return FolderSource(settings, max_bytes)
+    return WebDatasetSource(settings, max_bytes) if kind == "webdataset" else FolderSource(settings, max_bytes)
 
 
-def _is_parquet(path: Path) -> bool:
-    from datagen.sources.folder import files_below
+def _kind_of(path: Path) -> str:
+    """Tell by the names of the files: any `.parquet` decides; a `.tar` does where there are no pictures beside it."""
+    from datagen.sources.folder import files_below, is_input
 
-    names = files_below(os.fsencode(path)) if path.is_dir() else iter([os.fsencode(path)])
-    return any(name.lower().endswith(b".parquet") for name in names)
+    archives = pictures = False
+    for name in files_below(os.fsencode(path)) if path.is_dir() else iter([os.fsencode(path)]):
+        if name.lower().endswith(b".parquet"):
+            return "parquet"
+        archives = archives or name.lower().endswith(b".tar")
+        pictures = pictures or is_input(os.path.basename(name))  # noqa: PTH119 (names here are bytes)
+    return "webdataset" if archives and not pictures else "folder"

@@ -31,7 +31,7 @@ class FolderSource:
         if not os.path.isdir(self._root):  # noqa: PTH112 (names here are bytes)
             raise DatagenError(f"source.path: {os.fsdecode(self._root)} is not a folder; give a folder of pictures.")
         for path in files_below(self._root):
-            if _is_input(os.path.basename(path)):  # noqa: PTH119
+            if is_input(os.path.basename(path)):  # noqa: PTH119
                 yield Entry(key_of(path[len(self._root) :].lstrip(b"/")), path)
 
     async def read(self, entry: Entry) -> bytes:
@@ -81,7 +81,8 @@ def _is_folder(entry: "os.DirEntry[bytes]") -> bool:
         return False
 
 
-def _is_input(name: bytes) -> bool:
+def is_input(name: bytes) -> bool:
+    """Whether a file of this name is taken for a picture."""
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
     return suffix in PICTURE_SUFFIXES or (not suffix and not name.startswith(b"."))
 

@@ -1,0 +1,208 @@
+"""Pictures in WebDataset archives: every one is listed once and read back whole, and no damage goes unseen."""
+
+import asyncio
+import io
+import os
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datagen.errors import DatagenError
+from datagen.failures import Failure
+from datagen.recipe import Source
+from datagen.sources import Entry, open_source
+from datagen.sources.folder import FolderSource
+from datagen.sources.parquet import ParquetSource
+from datagen.sources.webdataset import WebDatasetSource
+from tests.conftest import FakeServer, MakeRecipe, picture
+from tests.without_ray import run_here, states
+
+MAX_BYTES = 100_000
+FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
+Members = list[tuple[str, bytes]]
+
+
+def write_archive(path: Path, members: Members, form: int = tarfile.PAX_FORMAT) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w", format=form) as tar:
+        for name, data in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+def opened(path: Path, **options: Any) -> Any:
+    return open_source(Source(path=str(path), **options), MAX_BYTES)
+
+
+def read(source: Any, entry: Entry) -> bytes:
+    data: bytes = asyncio.run(source.read(entry))
+    return data
+
+
+def contents(path: Path, **options: Any) -> dict[str, bytes]:
+    """Return all pictures by key; listing twice gives the same."""
+    source = opened(path, **options)
+    entries = list(source.entries())
+    assert entries == list(source.entries())
+    assert len({entry.key for entry in entries}) == len(entries)
+    return {entry.key: read(source, entry) for entry in entries}
+
+
+def sentence_of(path: Path, **options: Any) -> str:
+    with pytest.raises(DatagenError) as caught:
+        list(opened(path, **options).entries())
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
+def test_pictures_are_listed_under_their_names_and_read_back(tmp_path: Path, form: int) -> None:
+    long = "長い名前/" + "x" * 90 + "/" + "y" * 60 + ".jpg"
+    members = [("000.jpg", b"a"), ("000.json", b"{}"), ("花/桜.png", b"bb" * 700), ("001.txt", b"t"), ("002.webp", b"")]
+    if form != tarfile.USTAR_FORMAT:
+        members.append((long, b"c" * 512))
+    write_archive(tmp_path / "b" / "00001.tar", members, form)
+    write_archive(tmp_path / "a.tar", [("000.jpg", b"d")], form)
+    wanted = {"a.tar/000.jpg": b"d", "b/00001.tar/000.jpg": b"a", "b/00001.tar/花/桜.png": b"bb" * 700}
+    wanted["b/00001.tar/002.webp"] = b""
+    if form != tarfile.USTAR_FORMAT:
+        wanted[f"b/00001.tar/{long}"] = b"c" * 512
+    assert contents(tmp_path) == wanted
+    assert list(contents(tmp_path)) == sorted(wanted, key=list(wanted).index)
+    assert contents(tmp_path / "a.tar") == {"a.tar/000.jpg": b"d"}
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=200), st.binary(max_size=1500)
+        ),
+        max_size=12,
+    )
+)
+def test_any_names_and_bytes_come_back(tmp_path_factory: pytest.TempPathFactory, members: Members) -> None:
+    pictures = [("first.jpg", b"first"), *((f"{name}n.jpg", data) for name, data in members)]
+    path = write_archive(tmp_path_factory.mktemp("tar") / "x.tar", pictures)
+    assert list(contents(path).values()) == [data for _, data in pictures]
+
+
+def test_a_name_that_comes_again_and_one_that_is_no_text_get_keys_of_their_own(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff.jpg")
+    path = write_archive(tmp_path / "x.tar", [("a.jpg", b"1"), (name, b"2"), ("a.jpg", b"3")], tarfile.GNU_FORMAT)
+    assert contents(path) == {"x.tar/a.jpg": b"1", "x.tar/\\xff.jpg": b"2", "x.tar/a.jpg#2": b"3"}
+
+
+def test_the_address_and_licence_of_a_sample_are_kept(tmp_path: Path) -> None:
+    about = orjson.dumps({"url": "https://example.org/桜.jpg", "license": "CC-BY-4.0", "width": 5})
+    members = [
+        ("s/000.jpg", b"a"),
+        ("s/000.json", about),
+        ("s/001.json", b"{torn"),
+        ("s/001.jpg", b"b"),
+        ("s/002.jpg", b"c"),
+        ("s/002.json", b'{"url": 5, "license": null}'),
+    ]
+    entries = list(opened(write_archive(tmp_path / "x.tar", members)).entries())
+    texts = [(entry.key, entry.url, entry.license) for entry in entries]
+    assert texts == [
+        ("x.tar/s/000.jpg", "https://example.org/桜.jpg", "CC-BY-4.0"),
+        ("x.tar/s/001.jpg", "", ""),
+        ("x.tar/s/002.jpg", "", ""),
+    ]
+
+
+def test_an_extension_chooses_among_the_pictures_of_a_sample(tmp_path: Path) -> None:
+    path = write_archive(tmp_path / "x.tar", [("0.jpg", b"a"), ("0.seg.png", b"b"), ("1.jpg", b"c"), ("1.png", b"d")])
+    assert len(contents(path)) == 4
+    assert contents(path, column="seg.png") == {"x.tar/0.seg.png": b"b"}
+    assert contents(path, column=".JPG") == {"x.tar/0.jpg": b"a", "x.tar/1.jpg": b"c"}
+
+
+def test_a_folder_of_archives_is_told_from_one_of_pictures(tmp_path: Path) -> None:
+    write_archive(tmp_path / "shards" / "0.tar", [("0.jpg", b"a")])
+    (tmp_path / "shards" / "0_stats.json").write_text("{}")
+    assert isinstance(opened(tmp_path / "shards"), WebDatasetSource)
+    (tmp_path / "shards" / "0.jpg").write_bytes(b"a")
+    assert isinstance(opened(tmp_path / "shards"), FolderSource)
+    assert isinstance(opened(tmp_path / "shards", kind="webdataset"), WebDatasetSource)
+    (tmp_path / "shards" / "0.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DatagenError, match="no readable Parquet file"):
+        assert isinstance(opened(tmp_path / "shards"), ParquetSource)
+
+
+def test_what_is_no_file_in_an_archive_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, kind in (("a.jpg", tarfile.SYMTYPE), ("b.jpg", tarfile.DIRTYPE), ("c.jpg", tarfile.FIFOTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            tar.addfile(member)
+    assert contents(path) == {}
+
+
+def test_an_archive_cut_short_anywhere_is_a_sentence(tmp_path: Path) -> None:
+    path = write_archive(tmp_path / "x.tar", [(f"{number}.jpg", b"x" * 700) for number in range(3)], tarfile.GNU_FORMAT)
+    whole, listed = path.read_bytes(), contents(path)
+    end = 3 * (512 + 1024)
+    for length in range(0, len(whole), 256):
+        path.write_bytes(whole[:length])
+        if length < end + 512:
+            assert "is no whole tar file" in sentence_of(path)
+        else:
+            assert contents(path) == listed
+
+
+def test_a_damaged_header_is_a_sentence_and_hides_no_picture(tmp_path: Path) -> None:
+    path = write_archive(tmp_path / "x.tar", [(f"{number}.jpg", b"x" * 700) for number in range(3)], tarfile.GNU_FORMAT)
+    whole = path.read_bytes()
+    for header in range(3):
+        damaged = bytearray(whole)
+        damaged[header * (512 + 1024) + 130] ^= 1
+        path.write_bytes(damaged)
+        assert "is no whole tar file" in sentence_of(path)
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+def test_a_compressed_archive_is_a_sentence(tmp_path: Path, mode: Any) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, mode) as tar:
+        tar.addfile(tarfile.TarInfo("0.jpg"))
+    assert "Archives may not be compressed" in sentence_of(path)
+
+
+def test_an_archive_that_changed_after_it_was_listed_fails_its_rows_alone(tmp_path: Path) -> None:
+    path = write_archive(tmp_path / "x.tar", [("0.jpg", b"a" * 600), ("1.jpg", b"b" * 600), ("2.jpg", b"c" * 200_000)])
+    source = opened(path)
+    first, second, large = source.entries()
+    with pytest.raises(Failure, match=r"images\.max_bytes allows 100,000") as caught:
+        read(source, large)
+    assert caught.value.failure_class == "too_large"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: second.row + 1000])
+    assert read(source, first) == b"a" * 600
+    for cut in (second.row + 1000, second.row + 100, second.row):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(Failure) as caught:
+            read(source, second)
+        assert caught.value.failure_class == "unreadable"
+    path.unlink()
+    with pytest.raises(Failure, match="No such file"):
+        read(source, first)
+
+
+def test_a_run_over_archives_accounts_for_every_picture(
+    tmp_path: Path, fake_server: FakeServer, make_recipe: MakeRecipe
+) -> None:
+    for shard in range(2):
+        members = [(f"{number:03}.jpg", picture(10 * shard + number)) for number in range(5)]
+        write_archive(tmp_path / "shards" / f"{shard}.tar", [*members, ("900.jpg", b"no picture"), ("900.txt", b"")])
+    manifest = run_here(make_recipe(tmp_path / "shards", fake_server.endpoint), tmp_path / "out")
+    assert manifest["counts"]["inputs"] == 12 == len(states(tmp_path / "out"))
+    assert manifest["failures"] == {"not_an_image": 2}
