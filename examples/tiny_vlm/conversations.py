@@ -88,3 +88,18 @@ def hold_conversation(
         written = write_turn(concept, colours, topic, draws, faults=False)
         messages += [Message("user", written.question), Message("assistant", written.answer)]
     return messages
+
+
+def ask_for_letters(concept: Concept, concepts: list[Concept], draws: random.Random, times: int) -> list[Message]:
+    """Write a conversation of four-choice questions that are answered with a letter.
+
+    To find the letter before an option is another skill than to name what is seen; a model this small learns it late,
+    and within few steps once half of its conversations ask for nothing else.
+    """
+    messages: list[Message] = []
+    if draws.random() < 0.3:
+        messages.append(Message("system", prompt("caption")["system"]))
+    for _ in range(times):
+        choice = write_four_choice(concept, concepts, draws, letters=True)
+        messages += [Message("user", choice.question), Message("assistant", choice.answer)]
+    return messages

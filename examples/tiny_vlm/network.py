@@ -4,6 +4,8 @@ The published shape is from "Building and better understanding vision-language m
 here are of one size, so the tower is called on its parts; the result is the same as the library's forward.
 """
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -62,6 +64,15 @@ def build(config: Idefics3Config, seed: int) -> Idefics3ForConditionalGeneration
     torch.manual_seed(seed)
     model = Idefics3ForConditionalGeneration(config)
     model.config._attn_implementation = "sdpa"
+    return model
+
+
+def load(folder: Path) -> Idefics3ForConditionalGeneration:
+    """The network as `export.save_model` wrote it, in full precision."""
+    model: Idefics3ForConditionalGeneration = Idefics3ForConditionalGeneration.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="sdpa"
+    )
+    model.train()
     return model
 
 

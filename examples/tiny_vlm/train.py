@@ -1,4 +1,4 @@
-"""Train the tiny Japanese VLM from nothing: fetch artwork, teach the vision tower, then the conversations.
+"""Train the tiny Japanese VLM from nothing: fetch artwork, teach the tower, conversations, then letters.
 
 Run from the repository root; everything but the model goes into the cache folder:
 
@@ -6,10 +6,8 @@ Run from the repository root; everything but the model goes into the cache folde
 """
 
 import argparse
-import copy
 import json
 import random
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +18,15 @@ import torch
 import vocabulary
 from colours import PALETTE, main_colours
 from concepts import Concept, held_out_artwork, load_concepts
-from conversations import hold_conversation
-from encoding import Encoder, Sequence
+from conversations import Message, ask_for_letters, hold_conversation
+from encoding import Encoder
 from export import save_model
-from pretraining import learning_rate, load_tower, pretrain
-from rendering import augment, base_tensor
+from pretraining import load_tower, pretrain
+from rendering import base_tensor
 from safetensors.torch import load_file
 from torch import distributed
-from transformers import (
-    PreTrainedTokenizerFast,
-)
+from transformers import PreTrainedTokenizerFast
+from tuning import Stage, tune
 
 VOCABULARY = 3500
 DRAWN_SIDE = 192
@@ -74,11 +71,10 @@ def learn_vocabulary(concepts: list[Concept], seed: int) -> PreTrainedTokenizerF
     return vocabulary.learn(texts + names * 30, names + colours, VOCABULARY)
 
 
-def train(cache: Path, output: Path, seed: int, pretraining_steps: int, steps: int, batch: int = 64) -> None:
+def train(cache: Path, output: Path, seed: int, pretraining_steps: int, steps: int, letter_steps: int) -> None:
     """Run all stages and write the model; one of the processes that train together.
 
-    Every 500 steps the running average of the weights is written to `cache/step-N` as well, so that a run that has to
-    be cut short leaves a model behind.
+    What a stage ends with is kept in the cache folder, and a stage whose result lies there is not run again.
     """
     concepts = load_concepts()
     drawings, examples = training_pictures(cache, concepts)
@@ -92,62 +88,32 @@ def train(cache: Path, output: Path, seed: int, pretraining_steps: int, steps: i
     distributed.barrier()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(cache / "tokenizer")
     encoder = Encoder(tokenizer, [concept.name for concept in concepts])
-    end = encoder.end
-    model = network.build(network.configuration(len(tokenizer), encoder.image, end, end, encoder.padding), seed)
-    load_tower(model, load_file(tower), [encoder.name_token(concept.name) for concept in concepts])
-    average = copy.deepcopy(model).requires_grad_(False)
-
-    named = list(model.named_parameters())
-    seeing = [(name, p) for name, p in named if "text_model" not in name and "lm_head" not in name]
-    speaking = [(name, p) for name, p in named if "text_model" in name]
-    rates = [(3e-4, network.optimizers(seeing, 3e-4)), (2e-3, network.optimizers(speaking, 2e-3))]
-    share = batch // parallel.workers()
-    draws = random.Random(1000 * seed + parallel.rank())
-    generator = torch.Generator().manual_seed(1000 * seed + parallel.rank())
     # The two sets that users see count double.
     shown = {artwork_set.name for artwork_set in artwork.SETS if artwork_set.shown}
     chances = [2.0 if example.set_name in shown else 1.0 for example in examples]
-    pool: list[list[tuple[int, Sequence]]] = []
-    started, running = time.monotonic(), 0.0
-    for step in range(steps):
-        if not pool:
-            # Sorting a few batches by length saves padding.
-            drawn = draws.choices(range(len(examples)), chances, k=16 * share)
-            held = []
-            for index in drawn:
-                example = examples[index]
-                messages = hold_conversation(concepts[example.concept], concepts, example.colours, draws)
-                held.append((index, encoder.sequence(messages)))
-            held.sort(key=lambda pair: len(pair[1].ids))
-            pool = [held[start : start + share] for start in range(0, len(held), share)]
-            # All processes take batches of like length at the same step.
-            random.Random(step).shuffle(pool)
-        chosen = pool.pop()
-        tokens, weights = encoder.pad([sequence for _, sequence in chosen])
-        pictures = augment(base[torch.tensor([index for index, _ in chosen])], generator)
-        for peak, optimizers in rates:
-            for optimizer in optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(step, steps, peak)
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = network.conversation_loss(model, encoder.image, pictures, tokens, weights)
-        loss.backward()
-        parallel.average_gradients(model.parameters())
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for _, optimizers in rates:
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad()
-        with torch.no_grad():
-            decay = min(0.998, (step + 1) / (step + 10))
-            torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
-        running += loss.item()
-        if (step + 1) % 50 == 0 and parallel.rank() == 0:
-            speed = (step + 1) * batch / (time.monotonic() - started)
-            print(f"step {step + 1} loss {running / 50:.4f} {speed:.0f} conversations/s", flush=True)
-            running = 0.0
-        if (step + 1) % 500 == 0 and parallel.rank() == 0:
-            save_model(average, tokenizer, cache / f"step-{step + 1}")
+
+    def converse(index: int, draws: random.Random) -> list[Message]:
+        example = examples[index]
+        return hold_conversation(concepts[example.concept], concepts, example.colours, draws)
+
+    def drill(index: int, draws: random.Random) -> list[Message]:
+        if draws.random() < 0.5:
+            return converse(index, draws)
+        return ask_for_letters(concepts[examples[index].concept], concepts, draws, times=2)
+
+    conversing = cache / f"conversations-{steps}-{seed}"
+    if not conversing.exists():
+        end = encoder.end
+        model = network.build(network.configuration(len(tokenizer), encoder.image, end, end, encoder.padding), seed)
+        load_tower(model, load_file(tower), [encoder.name_token(concept.name) for concept in concepts])
+        stage = Stage(steps, seeing=3e-4, speaking=2e-3, seed=seed)
+        average = tune(model, tokenizer, encoder, base, chances, converse, stage, cache)
+        if parallel.rank() == 0:
+            save_model(average, tokenizer, conversing)
+    distributed.barrier()
+    model = network.load(conversing)
+    stage = Stage(letter_steps, seeing=1.5e-4, speaking=1e-3, seed=seed + 1)
+    average = tune(model, tokenizer, encoder, base, chances, drill, stage, cache / "letters")
     if parallel.rank() != 0:
         return
     save_model(average, tokenizer, output)
@@ -155,10 +121,11 @@ def train(cache: Path, output: Path, seed: int, pretraining_steps: int, steps: i
         "seed": seed,
         "pretraining_steps": pretraining_steps,
         "steps": steps,
-        "batch": batch,
+        "letter_steps": letter_steps,
+        "batch": stage.batch,
         "workers": parallel.workers(),
+        "parameters": sum(p.numel() for p in average.parameters()),
     }
-    record["parameters"] = sum(p.numel() for p in average.parameters())
     (output / "training.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
@@ -168,7 +135,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("model"))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pretraining-steps", type=int, default=4000)
-    parser.add_argument("--steps", type=int, default=3200)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--letter-steps", type=int, default=400)
     parser.add_argument("--workers", type=int, default=2, help="processes; other numbers give other weights")
     arguments = parser.parse_args()
     cache: Path = arguments.cache
@@ -183,6 +151,7 @@ def main() -> None:
         arguments.seed,
         arguments.pretraining_steps,
         arguments.steps,
+        arguments.letter_steps,
     )
 
 
