@@ -17,6 +17,7 @@ from datagen.inspection.stored_rows import StoredRows
 
 REVIEWS = "reviews"
 MARKS = ("true", "false", "unsure")
+_KEYS = {mark[0]: mark for mark in MARKS}  # as on the page
 COLUMNS = ("id", "rule", "mark", "note", "key", "turn", "text", "evidence", "message", "stratum")
 """The columns of a sheet; `mark` and `note` are for the reviewer."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -60,6 +61,7 @@ def read_marks(path: Path) -> dict[tuple[str, str], str]:
     marks: dict[tuple[str, str], str] = {}
     for number, line in enumerate(lines, start=2):
         mark = (line["mark"] or "").strip().lower()
+        mark = _KEYS.get(mark, mark)
         if mark and mark not in MARKS:
             raise DatagenError(f"{path}, line {number}: '{mark}' is no mark; write {', '.join(MARKS)} or nothing.")
         if mark:

@@ -64,6 +64,13 @@ def test_marks_come_back_as_precision_with_its_interval(copied_run: Path, tmp_pa
     assert found.interval.high == pytest.approx(0.982, abs=0.001)
 
 
+def test_a_mark_may_be_the_key_that_the_page_has_for_it(copied_run: Path) -> None:
+    sheet = write_sheet(copied_run, RULE, 5, 0)
+    mark(sheet.csv, ["T", "f", "u", "true"])
+    found = report_of(copied_run).precisions[RULE]
+    assert (found.true, found.false, found.unsure) == (2, 1, 1)
+
+
 def test_a_sheet_with_marks_is_never_overwritten(copied_run: Path) -> None:
     sheet = write_sheet(copied_run, RULE, 5, 0)
     write_sheet(copied_run, RULE, 5, 0)
