@@ -186,10 +186,15 @@ class ChatClient:
                     "http_error",
                     "the connection broke again and again, while other requests were answered",
                 ) from error
+            remedy = (
+                "See to its key, its model and its health"
+                if isinstance(error, _OutOfServiceError)
+                else "Start it again"
+            )
             raise EndpointsGoneError(
                 f"No endpoint of the model {self.model} has answered for {self.patience:g} s "
                 f"({', '.join(self.endpoints)}; last: {self._redacted(str(error)) or type(error).__name__}). "
-                "Start the server again and run the same command: what is done is kept."
+                f"{remedy} and run the same command: what is done is kept."
             ) from error
         except TimeoutError as error:
             raise Failure("timeout", f"no answer within {self.timeout:g} s, {_TIMEOUT_TRIES} times") from error
