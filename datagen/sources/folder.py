@@ -4,6 +4,7 @@ import asyncio
 import os
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 from datagen import recipe
 from datagen.errors import DatagenError
@@ -56,6 +57,26 @@ def files_below(root: bytes) -> Iterator[bytes]:
             waiting += [(os.path.join(path, name), below) for name, below in reversed(_listing(path, seen))]  # noqa: PTH118
         else:
             yield path
+
+
+def files_of_kind(root: Path, suffix: str) -> list[Path]:
+    """Return the one file that is the source, or all files with a suffix below the folder that is.
+
+    Raises:
+        DatagenError: the folder cannot be listed, or holds none.
+    """
+    if not root.is_dir():
+        return [root]
+    wanted = suffix.encode()
+    files = [Path(os.fsdecode(path)) for path in files_below(os.fsencode(root)) if path.lower().endswith(wanted)]
+    if not files:
+        raise DatagenError(f"source.path: {root} holds no {suffix} files; give a folder that does, or a file.")
+    return files
+
+
+def key_below(root: Path, path: Path) -> str:
+    """Return the key of a file that `files_of_kind` found: its path from the folder, or its name."""
+    return key_of(os.fsencode(path.relative_to(root) if root.is_dir() else path.name))
 
 
 def _listing(folder: bytes, seen: set[tuple[int, int]]) -> list[tuple[bytes, bool]]:

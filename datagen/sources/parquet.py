@@ -14,7 +14,7 @@ from datagen import recipe
 from datagen.errors import DatagenError, nearest
 from datagen.failures import Failure
 from datagen.sources import Entry, key_of
-from datagen.sources.folder import files_below
+from datagen.sources.folder import files_of_kind, key_below
 
 _GROUPS_HELD = 4
 
@@ -32,15 +32,7 @@ class ParquetSource:
 
     @cached_property
     def _files(self) -> list[Path]:
-        if not self._root.is_dir():
-            return [self._root]
-        below = files_below(os.fsencode(self._root))
-        files = [Path(os.fsdecode(path)) for path in below if path.lower().endswith(b".parquet")]
-        if not files:
-            raise DatagenError(
-                f"source.path: {self._root} holds no .parquet files; give a folder that does, or a file."
-            )
-        return files
+        return files_of_kind(self._root, ".parquet")
 
     @cached_property
     def _picture_column(self) -> str | None:
@@ -69,7 +61,7 @@ class ParquetSource:
                     f"source.path: {path} has no column '{column}' with pictures, as {self._files[0]} has; "
                     "move it out of the source, or name another column with source.column."
                 )
-            name = key_of(os.fsencode(path.relative_to(self._root) if self._root.is_dir() else path.name))
+            name = key_below(self._root, path)
             kept: list[str] = [column for column in ("url", "license") if column in file.schema_arrow.names]
             row = 0
             for group in range(file.num_row_groups):

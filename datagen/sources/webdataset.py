@@ -14,7 +14,7 @@ from datagen import recipe
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.sources import Entry, key_of
-from datagen.sources.folder import PICTURE_SUFFIXES, files_below
+from datagen.sources.folder import PICTURE_SUFFIXES, files_of_kind, key_below
 
 _MOST_JSON_BYTES = 1 << 20
 
@@ -34,14 +34,7 @@ class WebDatasetSource:
 
     def entries(self) -> Iterator[Entry]:
         """List the pictures of all archives."""
-        if self._root.is_dir():
-            below = files_below(os.fsencode(self._root))
-            archives = [Path(os.fsdecode(path)) for path in below if path.lower().endswith(b".tar")]
-        else:
-            archives = [self._root]
-        if not archives:
-            raise DatagenError(f"source.path: {self._root} holds no .tar files; give a folder that does, or a file.")
-        for archive in archives:
+        for archive in files_of_kind(self._root, ".tar"):
             try:
                 yield from self._archived(archive)
             except (OSError, tarfile.TarError) as error:
@@ -58,15 +51,14 @@ class WebDatasetSource:
         """Nothing is held open."""
 
     def _archived(self, archive: Path) -> Iterator[Entry]:
-        below = archive.relative_to(self._root) if self._root.is_dir() else Path(archive.name)
-        path, seen = os.fsencode(archive), Counter[str]()
+        path, folder, seen = os.fsencode(archive), key_below(self._root, archive), Counter[str]()
         with tarfile.open(archive, "r:") as tar:
             for _, members in groupby(_files(tar), lambda member: _sample(member.name)):
                 sample = list(members)
                 pictures = [member for member in sample if self._is_picture(member.name)]
                 url, license_ = _about(tar, sample) if pictures else ("", "")
                 for member in pictures:
-                    name = f"{key_of(os.fsencode(below))}/{key_of(os.fsencode(member.name))}"
+                    name = f"{folder}/{key_of(os.fsencode(member.name))}"
                     seen[name] += 1
                     key = f"{name}#{seen[name]}" if seen[name] > 1 else name
                     yield Entry(key, path, row=member.offset_data - tarfile.BLOCKSIZE, url=url, license=license_)
