@@ -101,7 +101,7 @@ def train(cache: Path, output: Path, seed: int, pretraining_steps: int, steps: i
             return converse(index, draws)
         return ask_for_letters(concepts[examples[index].concept], concepts, draws, times=2)
 
-    conversing = cache / f"conversations-{steps}-{seed}"
+    conversing = cache / f"conversations-{pretraining_steps}-{steps}-{seed}"
     if not conversing.exists():
         end = encoder.end
         model = network.build(network.configuration(len(tokenizer), encoder.image, end, end, encoder.padding), seed)
