@@ -1,49 +1,21 @@
 """What endpoints say that they serve, before a run starts."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import orjson
 import pytest
-from aiohttp import web
 
 from datagen.engine.endpoints import check_endpoints
 from datagen.errors import DatagenError
-
-KEY = "sk-very-secret-key"
-
-
-def dead_endpoint() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
-
-
-@asynccontextmanager
-async def listing(document: Any, status: int = 200) -> AsyncIterator[str]:
-    body = document if isinstance(document, bytes) else orjson.dumps(document)
-
-    async def models(_: web.Request) -> web.Response:
-        return web.Response(body=body, status=status)
-
-    application = web.Application()
-    application.router.add_get("/v1/models", models)
-    runner = web.AppRunner(application, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    finally:
-        await runner.cleanup()
+from tests.engine.chat_server import KEY, Server, answer, dead_endpoint, serving
 
 
 def checked(model: str, document: Any, status: int = 200) -> str:
     async def run() -> str:
-        async with listing(document, status) as endpoint:
-            return await check_endpoints(model, [endpoint], KEY)
+        server = Server()
+        server.models = answer(document, status)
+        async with serving(server):
+            return await check_endpoints(model, [server.url], KEY)
 
     return asyncio.run(run())
 

@@ -1,0 +1,52 @@
+"""Saved data sets of the `datasets` library as sources."""
+
+import os
+from pathlib import Path
+
+import datasets
+
+from tests.conftest import picture
+from tests.sources.listing import failure_of, image_dataset, listed, opened, read, sentence_of, touch
+
+
+def test_a_saved_dataset_is_a_source(tmp_path: Path) -> None:
+    image_dataset(url=["a", None, "c"], license=["CC0"] * 3, label=["x"] * 3).save_to_disk(tmp_path / "saved")
+    entries = listed(tmp_path / "saved")
+    assert [(entry.key, entry.url) for entry in entries] == [("train#0", "a"), ("train#1", ""), ("train#2", "c")]
+    source = opened(tmp_path / "saved")
+    assert [read(source, entry) for entry in entries] == [picture(number) for number in range(3)]
+
+
+def test_a_saved_dataset_of_several_splits_is_a_source(tmp_path: Path) -> None:
+    splits = datasets.DatasetDict({"train": image_dataset(), "test": image_dataset().select([2])})
+    splits.save_to_disk(tmp_path / "saved")
+    assert len(listed(tmp_path / "saved")) == 3
+    (entry,) = listed(tmp_path / "saved", split="test")
+    assert entry.key == "test#0"
+    assert read(opened(tmp_path / "saved", split="test"), entry) == picture(2)
+    assert "did you mean 'test'?" in sentence_of(tmp_path / "saved", split="tets")
+
+
+def test_a_saved_dataset_without_pictures_is_a_sentence(tmp_path: Path) -> None:
+    datasets.Dataset.from_dict({"text": ["x"], "number": [1]}).save_to_disk(tmp_path / "saved")
+    assert "no image column" in sentence_of(tmp_path / "saved")
+    assert "did you mean 'text'?" in sentence_of(tmp_path / "saved", column="txt")
+    assert "cannot be loaded" in sentence_of(tmp_path / "saved", column="number")
+
+
+def test_a_saved_dataset_with_paths_reads_the_files_and_other_columns_stay_undecoded(tmp_path: Path) -> None:
+    touch(tmp_path, b"a.jpg", b"bytes of a")
+    paths = [str(tmp_path / name) for name in ("a.jpg", "gone.jpg", "pipe.jpg")]
+    broken = [{"bytes": b"no picture", "path": None}] * 4
+    features = datasets.Features({"image": datasets.Image(), "mask": datasets.Image()})
+    for path in paths:
+        Path(path).touch()
+    rows = {"image": [*({"bytes": None, "path": path} for path in paths), None], "mask": broken}
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "saved")
+    for path in paths[1:]:
+        Path(path).unlink()
+    os.mkfifo(paths[2])
+    entries = listed(tmp_path / "saved", column="image")
+    source = opened(tmp_path / "saved", column="image")
+    assert read(source, entries[0]) == b"bytes of a"
+    assert {failure_of(source, entry).failure_class for entry in entries[1:]} == {"unreadable"}
