@@ -18,6 +18,7 @@ from ray.exceptions import RayError, RayTaskError
 from datagen.errors import DatagenError
 from datagen.progress import ProgressLine, tracked
 from datagen.worker import PARTS_AT_ONCE, Job, Progress, Worker
+from datagen.worker_path import DriversPath
 
 MOST_WORKERS = 4
 """Unless the recipe says otherwise: more would only queue at the server, up to its time limit."""
@@ -32,7 +33,7 @@ def start_ray() -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "1")
-    ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
+    ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False, job_config=DriversPath())
 
 
 def cpus() -> int:
