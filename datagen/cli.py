@@ -267,6 +267,10 @@ def main() -> NoReturn:
     """Run the command line; an error for the user is one line on standard error."""
     open_streams()
     _look_here_last()
+    for argument in sys.argv[1:]:
+        if any("\udc80" <= character <= "\udcff" for character in argument):  # how Python carries other bytes
+            encoding = sys.getfilesystemencoding()
+            _refuse(f"'{argument}' is no text in {encoding}; rename it, or set LANG to the locale of its name.", 2)
     try:
         sys.exit(app(prog_name="datagen", standalone_mode=False))
     except DatagenError as error:

@@ -1,8 +1,8 @@
 """What is printed: text as it is, whatever a model, a file name or a server has put into it.
 
-Rich reads `[old]` as markup, and a terminal obeys control characters: an answer could clear the screen, a file name hide
-itself or turn a line around. On a `PlainConsole` text is only ever text, and what would steer the terminal is written
-out; style goes beside the text, by `styled`.
+Rich reads `[old]` as markup, and a terminal obeys control characters: an answer could clear the screen, a file name
+hide itself or turn a line around. On a `PlainConsole` text is only ever text, and what would steer the terminal is
+written out; style goes beside the text, by `styled`.
 """
 
 import os

@@ -1,7 +1,8 @@
 """Where the workers look for modules: where the driver does, in the same order.
 
-Ray puts the driver's working directory, and the folder of its script, in front of everything on the workers' `sys.path`.
-A `datasets.py` or `prompts/` where a run is started would then be imported in place of the library or of datagen.
+Ray puts the driver's working directory, and the folder of its script, in front of everything on the workers'
+`sys.path`. A `datasets.py` or `prompts/` where a run is started would then be imported in place of the library or of
+datagen.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""A run does not depend on where it is started: files there that are called like modules are never imported for them."""
+"""A run does not depend on where it is started: files there with the names of modules are not imported."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from datagen.recipe import load_recipe
 from tests.conftest import ROOT, FakeServer, picture
 from tests.without_ray import run_here, shard_digests
 
-MODULES = ("prompts", "datasets", "duckdb", "ray", "numpy", "json", "random", "pyarrow", "csv", "email", "tempfile", "rich")
+MODULES = ("prompts", "datasets", "duckdb", "ray", "numpy", "json", "random", "pyarrow", "csv", "email", "rich")
 PACKAGES = ("filters", "tests", "yaml", "asyncio")
 RECIPE = """
 source: {path: pictures}
@@ -48,7 +48,9 @@ def folder(tmp_path: Path) -> Path:
         (folder / f"{name}.py").write_text(f"raise SystemExit('{name}.py of the working directory was imported')\n")
     for name in PACKAGES:
         (folder / name).mkdir()
-        (folder / name / "__init__.py").write_text(f"raise SystemExit('{name}/ of the working directory was imported')\n")
+        (folder / name / "__init__.py").write_text(
+            f"raise SystemExit('{name}/ of the working directory was imported')\n"
+        )
     (folder / "pictures").mkdir()
     for number in range(6):
         (folder / "pictures" / f"{number}.jpg").write_bytes(picture(number))

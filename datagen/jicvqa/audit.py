@@ -135,7 +135,7 @@ def load_gates(path: Path | None) -> Gates:
     except OSError as error:
         raise DatagenError(f"The gates {path} cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DatagenError(f"The gates {path} are not valid YAML: {error}") from error
+        raise DatagenError(f"The gates {path} are not valid YAML: {' '.join(str(error).split())}.") from error
     except ValidationError as error:
         fault = error.errors()[0]
         field = ".".join(map(str, fault["loc"]))

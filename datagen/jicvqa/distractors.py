@@ -181,8 +181,8 @@ def load_distractors(path: Path) -> Distractors:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DatagenError(
-            f"The distractors {path} cannot be read: {error.strerror}. `datagen jicvqa distractors --out {pasteable(path)}` "
-            "makes the file."
+            f"The distractors {path} cannot be read: {error.strerror}. "
+            f"`datagen jicvqa distractors --out {pasteable(path)}` makes the file."
         ) from error
     except ValueError as error:
         raise DatagenError(f"The distractors {path} are not valid JSON: {error}.") from error

@@ -251,7 +251,12 @@ def _counts(table: str, lists: ClassLists) -> dict[str, Counter[str]]:
 def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a bar in a terminal, and a line each tenth elsewhere."""
     if _CONSOLE.is_terminal:
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=_CONSOLE, transient=True) as progress:
             task = progress.add_task(title, total=total)
             yield lambda steps: progress.advance(task, steps)
