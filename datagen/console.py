@@ -5,6 +5,7 @@ hide itself or turn a line around. On a `PlainConsole` text is only ever text, a
 written out; style goes beside the text, by `styled`.
 """
 
+import io
 import os
 import re
 import shlex
@@ -89,13 +90,13 @@ def open_streams() -> None:
     What the encoding of a stream has no characters for is written out, and a stream that is closed goes nowhere:
     otherwise the next file to be opened would be taken for it.
     """
-    for stream in (0, 1, 2):
+    for number in (0, 1, 2):
         try:
-            os.fstat(stream)
+            os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 

@@ -126,5 +126,5 @@ def print_difference(difference: Difference, console: Console) -> None:
         if shown[example.change, example.rule] > _EXAMPLES:
             continue
         sign = ("−", "yellow") if example.change == "newly_dropped" else ("+", "green")
-        found = on_one_line(f" {example.id[:8]} {example.rule} 「{example.text[:80]}」 ")
-        console.print(styled(sign, found, (on_one_line(example.evidence[:80]), "dim")), soft_wrap=True)
+        hit = on_one_line(f" {example.id[:8]} {example.rule} 「{example.text[:80]}」 ")
+        console.print(styled(sign, hit, (on_one_line(example.evidence[:80]), "dim")), soft_wrap=True)

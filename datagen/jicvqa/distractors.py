@@ -184,7 +184,7 @@ def load_distractors(path: Path) -> Distractors:
             f"The distractors {path} cannot be read: {error.strerror}. "
             f"`datagen jicvqa distractors --out {pasteable(path)}` makes the file."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatagenError(f"The distractors {path} are not valid JSON: {error}.") from error
     try:
         return Distractors.model_validate(document)

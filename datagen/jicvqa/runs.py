@@ -15,7 +15,7 @@ from datagen.jicvqa.build import make_questions, place_rows, refuse_existing, wr
 from datagen.jicvqa.classes import CHOICES, ClassLists, load_classes
 from datagen.jicvqa.distractors import Method, load_distractors
 from datagen.jicvqa.evaluation import Settings
-from datagen.jicvqa.files import json_text, write_text
+from datagen.jicvqa.files import beside, json_text, write_text
 from datagen.jicvqa.models import Server
 from datagen.jicvqa.pictures import Gathered, LostPicture, Scratch, download, gather, reader_of
 from datagen.jicvqa.questions import Question
@@ -115,7 +115,7 @@ def audit_benchmark(
     gates = load_gates(gates_file)
     benchmark = load_benchmark(folder, classes, distractors)
     extra: ExtraPlayers = {}
-    report = out or folder.with_name(f"{folder.name}-audit")
+    report = out or beside(folder, "-audit")
     if server.endpoints or server.model:
         from datagen.jicvqa.text_player import ask_without_pictures
 
@@ -159,7 +159,7 @@ def evaluate_model(folder: Path, out: Path | None, settings: Settings, server: S
 
     benchmark = load_benchmark(folder)
     name = Path(server.model).name or "model"
-    own = out or folder.with_name(f"{folder.name}-{name}")
+    own = out or beside(folder, f"-{name}")
     with _served(server, own) as served:
         items = evaluate(benchmark, settings, served, own, _progress, limit)
     results = summarise(served.model or name, items, settings.form == "letters")
@@ -200,7 +200,7 @@ def _pictures(
     dead: dict[str, str] = {}
     cache = None
     if not table.embedded and fetching.wanted:
-        cache = fetching.cache or out.with_name(f"{out.name}-downloads")
+        cache = fetching.cache or beside(out, "-downloads")
         urls = [row.url for row in rows if row.url and not row.place]
         with _progress("downloading", len(set(urls))) as advance:
             dead, unreached = download(urls, cache, fetching.allow_private_hosts, fetching.retry_dead, advance)
