@@ -32,7 +32,7 @@ from rich.console import Console
 
 from datagen import __version__
 from datagen.errors import DatagenError
-from datagen.identity import differences, identity
+from datagen.identity import changes, identity
 from datagen.index import Index
 from datagen.parts import is_sealed
 from datagen.recipe import Recipe
@@ -117,9 +117,9 @@ class RunDirectory:
         resumed = self.identity_file.exists()
         if resumed:
             found = self._identity()
-            if changes := list(differences(found, wanted)):
+            if changed := changes(found, wanted):
                 raise DatagenError(
-                    f"{self.path} was made with another recipe: {'; '.join(changes)}. "
+                    f"{self.path} was made with another recipe: {'; '.join(changed)}. "
                     "Use another --out, or --fresh to throw away what is there."
                 )
             for leftovers in (".listing-*", ".discarded-*", ".cut"):
