@@ -6,7 +6,7 @@ import secrets
 import socket
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -17,6 +17,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from datagen.errors import DatagenError
 from datagen.progress import tracked
+from datagen.software import check_software, software
 
 _SETTINGS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "1"}
 _SHORT_FOLDER = "/tmp/ray"  # noqa: S108 (Ray's own default)
@@ -145,7 +146,7 @@ def run_remotely(function: Any, *args: Any) -> Any:
         DatagenError: the function raised it, or Ray has lost the process.
     """
     start_ray()
-    return _awaited(ray.remote(num_cpus=0)(function).remote(*args))
+    return _awaited(ray.remote(num_cpus=0)(_call).remote(software(), function, args))
 
 
 def side_by_side(function: Any, calls: Sequence[tuple[Any, ...]], label: str) -> Iterator[Any]:
@@ -155,16 +156,21 @@ def side_by_side(function: Any, calls: Sequence[tuple[Any, ...]], label: str) ->
         DatagenError: the function raised it, or Ray has lost the process.
     """
     start_ray()
-    remote = ray.remote(num_cpus=1)(function)
-    waiting = iter(calls)
-    queue = deque(remote.remote(*args) for args in islice(waiting, 2 * int(cpus())))
+    remote = ray.remote(num_cpus=1)(_call)
+    waiting = (remote.remote(software(), function, args) for args in calls)
+    queue = deque(islice(waiting, 2 * int(cpus())))
 
     def results() -> Iterator[Any]:
         while queue:
             yield _awaited(queue.popleft())
-            queue.extend(remote.remote(*args) for args in islice(waiting, 1))
+            queue.extend(islice(waiting, 1))
 
     yield from tracked(results(), len(calls), label)
+
+
+def _call(expected: dict[str, str], function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    check_software(expected)
+    return function(*args)
 
 
 def _awaited(reference: Any) -> Any:

@@ -1,6 +1,7 @@
 """The software that decides the rows: what the driver and every worker must have alike."""
 
 import hashlib
+import socket
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import datagen
 import filters
 import prompts
+from datagen.errors import DatagenError
+from datagen.identity import differences
 
 _PACKAGES = ("fugashi", "unidic-lite", "lingua-language-detector", "jinja2", "pillow", "numpy", "pyarrow")
 _CODE = (".py", ".txt")
@@ -23,6 +26,19 @@ def software() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "none"
     return found
+
+
+def check_software(expected: dict[str, str]) -> None:
+    """Make sure that this machine has the software of the one that gave the work.
+
+    Raises:
+        DatagenError: something is another version here; the message names the machine and what differs.
+    """
+    if changes := list(differences(expected, software())):
+        raise DatagenError(
+            f"{socket.gethostname()} has other software than the machine that started the work: {'; '.join(changes)}. "
+            "Install the same on every machine, then run the same command: what is done is kept."
+        )
 
 
 def _code_digest() -> str:

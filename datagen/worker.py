@@ -16,14 +16,13 @@ from datagen.conversation import Dialogue, Interviewer
 from datagen.engine.client import ChatClient
 from datagen.errors import DatagenError
 from datagen.failures import Failure
-from datagen.identity import differences
 from datagen.images import Picture, prepare
 from datagen.index import Index, Listed
 from datagen.parts import Journal, is_sealed
 from datagen.policies import CarriedPolicy
 from datagen.recipe import Recipe
 from datagen.records import ErrorRecord, FindingRecord, Row
-from datagen.software import software
+from datagen.software import check_software, software
 from datagen.sources import open_source
 
 PARTS_AT_ONCE = 3
@@ -182,17 +181,13 @@ class Worker:
             await self._maker.__aexit__()
 
     def _check_machine(self) -> None:
-        host = socket.gethostname()
-        if not self._job.index.exists():
+        index = self._job.index
+        if not index.exists():
             raise DatagenError(
-                f"{self._job.index} is not there on {host}, where Ray has placed a worker. Put --out on a file system "
-                "that all machines see, at the same path."
+                f"{index} is not there on {socket.gethostname()}, where Ray has placed a worker. Put --out on a file "
+                "system that all machines see, at the same path."
             )
-        if changes := list(differences(self._job.software, software())):
-            raise DatagenError(
-                f"{host} has other software than the machine that started the run: {'; '.join(changes)}. Install the "
-                "same on every machine, then run the same command: what is done is kept."
-            )
+        check_software(self._job.software)
 
     async def make_part(self, number: int) -> int:
         """Make what is missing of a part and seal it; return its number.

@@ -14,7 +14,7 @@ import pytest
 from ray.cluster_utils import Cluster
 from rich.console import Console
 
-from datagen import fleet
+from datagen import fleet, ray_tasks
 from datagen.errors import DatagenError
 from datagen.index import write_index
 from datagen.pipeline import run
@@ -174,3 +174,12 @@ def test_a_worker_that_ray_cannot_place_is_not_waited_for_without_limit(
     monkeypatch.setattr(fleet, "_PLACE_SECONDS", 1.0)
     with pytest.raises(DatagenError, match=r"Ray has started no worker for 1 s: .* CPUs are free\. See that"):
         make_parts(job)
+
+
+def test_a_task_on_a_machine_with_another_datagen_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = {**ray_tasks.software(), "datagen": "0.0.9 (0123456789ab)"}
+    monkeypatch.setattr(ray_tasks, "software", lambda: other)
+    with pytest.raises(DatagenError, match=r"has other software than the machine that started the work: datagen was"):
+        ray_tasks.run_remotely(os.getpid)
+    with pytest.raises(DatagenError, match="has other software"):
+        list(ray_tasks.side_by_side(os.getpid, [()], "asking"))
