@@ -64,16 +64,18 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
     policy = read_policy(recipe.policy)
     source = open_source(recipe.source, recipe.images.max_bytes)
     directory = RunDirectory(out.absolute())
-    if fresh or not directory.index.exists():  # what cannot work is found before anything is written or thrown away
+    if fresh or not directory.index.exists():  # an unreadable source is found before anything is written
         next(source.entries(), None)
-        check_given_endpoints(recipe)
     with directory.locked():
         directory.wait_for_workers(console)
         if fresh:
+            directory.check_clearable()
+            check_given_endpoints(recipe)  # before anything is thrown away
             directory.clear()
         resumed = directory.claim(recipe)
         listed_before = directory.index.exists()
         if not listed_before:
+            check_given_endpoints(recipe)  # before a source is listed, which may take long
             listing = directory.listing()
             run_remotely(_list, recipe.source, recipe.images.max_bytes, listing, recipe.output.part_rows)
             listing.replace(directory.index)

@@ -146,6 +146,16 @@ class RunDirectory:
         """Return where the index is listed; every listing has a place of its own, so that none disturbs another."""
         return self.path / f".listing-{secrets.token_hex(4)}.parquet"
 
+    def check_clearable(self) -> None:
+        """Make sure that `clear` may throw away what is here.
+
+        Raises:
+            DatagenError: the directory holds files that are no datagen run.
+        """
+        foreign = any(entry.name not in _UNCLAIMED for entry in self.path.iterdir())
+        if foreign and not self.identity_file.exists():
+            raise DatagenError(f"{self.path} holds files that are no datagen run; --fresh deletes only runs.")
+
     def clear(self) -> None:
         """Throw away everything, if this is the directory of a run.
 
@@ -155,9 +165,7 @@ class RunDirectory:
         Raises:
             DatagenError: it holds files that are no datagen run.
         """
-        foreign = any(entry.name not in _UNCLAIMED for entry in self.path.iterdir())
-        if foreign and not self.identity_file.exists():
-            raise DatagenError(f"{self.path} holds files that are no datagen run; --fresh deletes only runs.")
+        self.check_clearable()
         if self.parts.exists():
             self.parts.rename(self.path / f".discarded-{secrets.token_hex(4)}")
         kept = ("run.lock", self.identity_file.name)
