@@ -17,18 +17,19 @@ import pyarrow.parquet as pq
 
 from datagen.cut import FOLDERS, claim_output, cut, install
 from datagen.errors import AccountingError, DatagenError
-from datagen.fleet import side_by_side
+from datagen.identity import published
 from datagen.index import Index
-from datagen.judging import VERDICTS, judge_parts, judge_rows, policy_facts
+from datagen.judging import VERDICTS, judge_parts, judge_rows
+from datagen.policies import CarriedPolicy, policy_facts
+from datagen.ray_tasks import side_by_side
 from datagen.recipe import Output
 from datagen.records import STATES, with_features
 from datagen.run_directory import PROVENANCE, RunDirectory
 from datagen.shards import RollingShards
 from datagen.stored_conversations import conversation_files, fault_of, messages_of
-from filters import Policy, load_policy
+from filters import Policy
 
 _JUDGED = ("findings", "state", "error")
-_ERROR = pa.struct([("class", pa.string()), ("message", pa.string())])
 
 
 def filter_rows(source: Path, policy: Policy, out: Path, output: Output) -> dict[str, Any]:
@@ -58,8 +59,7 @@ def _filter_run(run: RunDirectory, policy: Policy, out: Path, output: Output) ->
         )
     verdicts = out / "verdicts.parquet"
     judge_parts(run.parts, policy, verdicts)
-    recipe = orjson.loads(run.identity_file.read_bytes())
-    del recipe["source"]["path"]
+    recipe = published(orjson.loads(run.identity_file.read_bytes()))
     facts = {"task": recipe["task"], "recipe": recipe, "policy": policy_facts(policy)}
     return cut(run.parts, out, output, facts, index.count, verdicts)
 
@@ -72,11 +72,12 @@ def _filter_table(source: Path, policy: Policy, out: Path, output: Output) -> di
     files = conversation_files(source, scratch)
     units = [(path, group) for path in files for group in range(pq.read_metadata(path).num_row_groups)]
     schema = _judged_schema(files[0])
+    carried = CarriedPolicy.of(policy)
     counts: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     shards = {state: RollingShards(scratch / folder, state, schema, output) for state, folder in FOLDERS.items()}
-    with pq.ParquetWriter(scratch / "verdicts.parquet", _VERDICTS_WITH_ERROR, compression="zstd") as verdicts:
-        judged = side_by_side(_judge_group, [(path, group, policy.to_dict()) for path, group in units], "judging")
+    with pq.ParquetWriter(scratch / "verdicts.parquet", VERDICTS, compression="zstd") as verdicts:
+        judged = side_by_side(_judge_group, [(path, group, carried) for path, group in units], "judging")
         for (path, group), verdict in zip(units, judged, strict=True):
             verdicts.write_table(verdict)
             rows = pq.ParquetFile(path).read_row_group(group)
@@ -107,13 +108,10 @@ def _filter_table(source: Path, policy: Policy, out: Path, output: Output) -> di
     return manifest
 
 
-_VERDICTS_WITH_ERROR = VERDICTS.append(pa.field("error", _ERROR))
-
-
 def _judged_schema(path: Path) -> pa.Schema:
     schema = pq.read_schema(path)
     fields = [field for field in schema if field.name not in _JUDGED]
-    fields += [_VERDICTS_WITH_ERROR.field(name) for name in _JUDGED]
+    fields += [VERDICTS.field(name) for name in _JUDGED]
     pictures = [
         field.name for field in fields if pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
     ]
@@ -125,7 +123,7 @@ def _caption(row: dict[str, Any]) -> str:
     return caption if isinstance(caption, str) else ""
 
 
-def _judge_group(path: Path, group: int, policy: dict[str, Any]) -> pa.Table:
+def _judge_group(path: Path, group: int, policy: CarriedPolicy) -> pa.Table:
     file = pq.ParquetFile(path)
     wanted = [name for name in ("id", "messages", "caption", "question", "answer") if name in file.schema_arrow.names]
     rows = file.read_row_group(group, columns=wanted).to_pylist()
@@ -136,12 +134,8 @@ def _judge_group(path: Path, group: int, policy: dict[str, Any]) -> pa.Table:
         fault = fault_of(row["id"], messages)
         errors.append({"class": "bad_row", "message": fault} if fault else None)
         samples.append({"id": row["id"], "messages": [] if fault else messages, "caption": _caption(row)})
-    judged = judge_rows(samples, load_policy(policy))
-    states = pa.array(
-        ["failed" if error else state for error, state in zip(errors, judged["state"].to_pylist(), strict=True)]
-    )
-    findings = pa.array(
-        [[] if error else found for error, found in zip(errors, judged["findings"].to_pylist(), strict=True)],
-        VERDICTS.field("findings").type,
-    )
-    return pa.table([judged["id"], states, findings, pa.array(errors, _ERROR)], schema=_VERDICTS_WITH_ERROR)
+    verdicts = judge_rows(samples, policy.load()).to_pylist()
+    for verdict, error in zip(verdicts, errors, strict=True):
+        if error:
+            verdict |= {"state": "failed", "findings": [], "error": error}
+    return pa.Table.from_pylist(verdicts, schema=VERDICTS)
