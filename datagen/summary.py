@@ -71,8 +71,8 @@ def check_outcome(manifest: dict[str, Any], directory: Path) -> None:
     if counts["inputs"] and counts["failed"] == counts["inputs"]:
         causes = ", ".join(f"{count:,} {failure}" for failure, count in manifest["failures"].items())
         raise NothingMadeError(
-            f"All {counts['inputs']:,} inputs failed ({causes}). datagen report {pasteable(directory)} says why; mend the cause, "
-            "then run the same command again, with --retry-failed for a run."
+            f"All {counts['inputs']:,} inputs failed ({causes}). datagen report {pasteable(directory)} says why; mend "
+            "the cause, then run the same command again, with --retry-failed for a run."
         )
 
 

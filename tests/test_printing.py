@@ -33,9 +33,10 @@ from datagen.run_directory import RunDirectory
 from filters import load_policy
 from tests.conftest import ROOT, called, picture
 from tests.jicvqa.conftest import model_server
-from tests.without_ray import _calls, run_here
+from tests.without_ray import _calls, run_here, without_ray
 
 HOSTILE = "exp[old][red]\x1b]0;pwned\x07\x1b[2J\x9b1m\u202egnp\u2066\r\b\x7f"
+NAME = HOSTILE.replace("[", "")
 WRITTEN = r"exp[old][red]\x1b]0;pwned\x07\x1b[2J\u009b1m\u202egnp\u2066\r\x08\u007f"
 
 
@@ -69,7 +70,7 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Path:
     """A folder with a recipe, and a run under hostile names."""
-    folder = tmp_path_factory.mktemp("printing") / HOSTILE.replace("[", "")
+    folder = tmp_path_factory.mktemp("printing") / NAME
     pictures = folder / HOSTILE
     pictures.mkdir(parents=True)
     (pictures / f"good {HOSTILE}.jpg").write_bytes(picture(0))
@@ -89,8 +90,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+def _without_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("datagen.inspection.verdicts.side_by_side", _calls)
+    monkeypatch.setattr("datagen.filtering.side_by_side", _calls, raising=False)
+    with without_ray():
+        yield
 
 
 def printed(*arguments: object) -> str:
@@ -132,9 +136,11 @@ def test_the_commands_that_it_recommends_can_be_pasted(folder: Path, capsys: pyt
         (("recut", "run", "--policy", "light"), WRITTEN),
         (("compare", "run", "run"), "run → run"),
         (("review", "run", "--out", f"{HOSTILE} sheets"), f"{WRITTEN} sheets/question_in_answer"),
-        (("explain", "run", f"{HOSTILE}/good {HOSTILE}.jpg"), f"answer {WRITTEN}"),
+        (("explain", "run", f"good {HOSTILE}.jpg"), f"[/]{WRITTEN}です"),
         (("explain", "run", f"broken {HOSTILE}.jpg"), f"broken {WRITTEN}.jpg"),
         (("preview", "recipe.yaml"), f"[/]{WRITTEN}です"),
+        (("run", "recipe.yaml", "--out", f"{NAME} again"), f"good {WRITTEN}.jpg"),
+        (("filter", "run", "--out", f"{NAME} judged"), "judged (manifest.json lists them)"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -142,9 +148,6 @@ def test_commands_print_text_as_text(
     folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], told: str
 ) -> None:
     monkeypatch.chdir(folder)
-    if arguments[:2] == ("explain", "run"):
-        arguments = ("explain", "run", Path(arguments[2]).name)
-        told = told.removeprefix("answer ")
     assert told in printed(*arguments)
 
 
@@ -183,6 +186,14 @@ def test_a_console_shows_every_kind_of_thing_as_it_is(monkeypatch: pytest.Monkey
     assert "\x1b[31m" in output  # the style of the row
     for harm in ("\x1b]", "\x1b[2J", "\x9b", "\u202e", "\u2066", "\x07", "\r\b"):
         assert harm not in output
+
+
+def test_all_printing_goes_to_the_console_that_takes_text_as_text() -> None:
+    steered = ("rich.markup", "[/]", "[/red]", "[bold]", "typer.secho", "rich import print")
+    for path in (ROOT / "datagen").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not [word for word in steered if word in text], path
+        assert "Console(" not in text.replace("PlainConsole(", "") or path.name == "console.py", path
 
 
 def test_progress_names_its_label_as_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

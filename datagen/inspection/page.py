@@ -57,6 +57,8 @@ def write_page(path: Path, text: str) -> None:
     Raises:
         DatagenError: it cannot be written.
     """
+    if not path.name:
+        raise DatagenError(f"{path} is a folder; give the file that the page is to be written to.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
