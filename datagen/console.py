@@ -69,7 +69,7 @@ class PlainConsole(Console):
     def __init__(self, *, stderr: bool = False, soft_wrap: bool = False) -> None:
         super().__init__(stderr=stderr, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
 
-    def render_str(self, text: str, **options: object) -> Text:  # type: ignore[override]  # options of Rich's own
+    def render_str(self, text: str, **options: object) -> Text:
         """Make the text of a string, as everything does that prints one."""
         return super().render_str(shown(text), **options)  # type: ignore[arg-type]
 
