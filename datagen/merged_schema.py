@@ -74,6 +74,8 @@ def _column(rows: pa.Table, field: "pa.Field[Any]", path: Path) -> "pa.ChunkedAr
     if field.name == "id" and not _casts_to_text(column.type):
         values = [None if value is None else str(value) for value in column.to_pylist()]
         return pa.chunked_array([pa.array(values, pa.string())])
+    if "list_view" in str(column.type):  # Arrow casts those that end with a null to invalid lists
+        return pa.chunked_array([pa.array(column.to_pylist(), field.type)])
     try:
         return column.cast(field.type)
     except pa.ArrowException as error:

