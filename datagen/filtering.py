@@ -61,8 +61,9 @@ def filter_rows(source: Path, policy: Policy, out: Path, output: Output) -> dict
             claim_output(directory.path)
             try:
                 return _filter_table(files, schema, source.stem, policy, directory.path, output)
-            finally:
+            except DatagenError:
                 shutil.rmtree(directory.path / ".cut", ignore_errors=True)
+                raise
     except KeyboardInterrupt:
         left = "keeps the shards that its manifest.json lists" if directory.manifest.exists() else "has no whole shards"
         raise InterruptedRunError(f"Stopped; {out} {left}. The same command starts from the beginning.") from None
