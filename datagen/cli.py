@@ -14,7 +14,6 @@ from datagen.errors import DatagenError, InterruptedRunError
 from datagen.jicvqa.commands import app as jicvqa
 
 
-
 class _Commands(TyperGroup):
     """The commands; Ctrl-C in one that says nothing about it by itself is told in a sentence, too."""
 

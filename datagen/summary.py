@@ -61,7 +61,7 @@ def sample_lines(row: dict[str, Any]) -> Iterator[str]:
     """Yield the lines that show a row: its picture, its conversation, and why it was dropped or failed."""
     yield f"{_MARKS[row['state']]} [bold]{escape(row['key'])}[/]  {escape(_clipped(row['caption']))}"
     for message in row["messages"]:
-        mark = "問" if message["role"] == "user" else "答"
+        mark = {"user": "問", "assistant": "答"}.get(message["role"], escape(message["role"]))
         yield f"  {mark} {escape(_clipped(message['content']))}"
     for finding in row["findings"]:
         yield f"  [yellow]→ {finding['rule']}[/] 「{escape(finding['text'])}」 {escape(finding['evidence'])}"

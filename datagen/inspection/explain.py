@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from datagen.errors import DatagenError
+from datagen.inspection import labels
 from datagen.inspection.stored_rows import StoredRows, rule_name
 from prompts import PromptError, load_prompt
 
@@ -81,13 +82,13 @@ def _picture(row: dict[str, Any]) -> Iterator[Text]:
 def _conversation(row: dict[str, Any]) -> Iterator[Text]:
     texts = [(-1, "caption", row["caption"])] if row["caption"] else []
     texts += [
-        (turn, "問" if message["role"] == "user" else "答", message["content"])
+        (turn, labels.ROLES[role].ja if (role := message["role"]) in labels.ROLES else str(role), message["content"])
         for turn, message in enumerate(row["messages"])
     ]
     if texts:
         yield Text()
     for turn, mark, content in texts:
-        text = Text(content)
+        text = Text(content or "")
         for finding in row["findings"] or []:
             if finding["turn"] == turn:
                 text.stylize(_MARK, finding["start"], finding["end"])

@@ -40,11 +40,12 @@ class Sheet:
 # each stratum gets its share, and the precision of the sample needs no weights.
 _HITS = """
 WITH first AS (
-    SELECT row, arg_min(struct_pack(model, prompt, digest), turn) AS call, min(turn) AS turn
+    SELECT row, arg_min(struct_pack(model, prompt, digest), message) AS call, arg_min(turn, message) AS turn
     FROM found WHERE rule = $rule AND state <> 'failed' GROUP BY row
 )
 SELECT row,
-    concat_ws(' · ', task, call.model, call.prompt, if(first.turn < 0, 'caption', 'turn ' || (first.turn // 2 + 1)))
+    concat_ws(' · ', task, call.model, call.prompt,
+        if(first.turn IN ('caption', 'system'), first.turn, 'turn ' || first.turn))
 FROM first JOIN rows USING (row) ORDER BY 2, md5(concat($seed, '/', row))
 """
 
