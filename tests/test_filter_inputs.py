@@ -24,6 +24,7 @@ from datagen.filtering import filter_rows
 from datagen.inspection.recutting import compare_runs, recut, what_if
 from datagen.inspection.report import report_of
 from datagen.recipe import Output
+from datagen.records import MESSAGES as MESSAGES_TYPE
 from filters import load_policy
 from tests.conftest import picture
 from tests.without_ray import calls_here
@@ -460,7 +461,7 @@ MESSAGES: dict[str, tuple[Any, str]] = {
         "message 0",
     ),
     "content that is null": (
-        pa.array([[{"role": "user", "content": None}]] * 2, json_conversations.MESSAGES),
+        pa.array([[{"role": "user", "content": None}]] * 2, MESSAGES_TYPE),
         "the content of message 0 is a null",
     ),
     "other roles": (pa.array([[{"role": "gpt", "content": "a"}]] * 2), "no message has the role assistant"),
