@@ -76,11 +76,12 @@ def run(
     The same command goes on where an interrupted run stopped.
     """
     from datagen.pipeline import run as run_recipe
-    from datagen.summary import console, print_summary
+    from datagen.summary import check_outcome, console, print_summary
 
     loaded = _load(recipe, images, endpoint, model, limit, set_)
     outcome = run_recipe(loaded, out, console, fresh=fresh, retry_failed=retry_failed)
     print_summary(outcome)
+    check_outcome(outcome.manifest, out)
 
 
 @app.command()
@@ -117,9 +118,9 @@ def filter_(
     become text, and other columns are kept.
     """
     from datagen.filtering import filter_rows
-    from datagen.pipeline import read_policy
+    from datagen.policies import read_policy
     from datagen.recipe import Output
-    from datagen.summary import console, print_counts
+    from datagen.summary import check_outcome, console, print_counts
 
     if what_if is not None:
         from datagen.inspection.recutting import what_if as difference_of
@@ -130,6 +131,7 @@ def filter_(
         return
     manifest = filter_rows(source, read_policy(policy), out, Output(shard_bytes=shard_bytes))
     print_counts(manifest, out, console)
+    check_outcome(manifest, out)
 
 
 @app.command()
@@ -170,8 +172,8 @@ def recut(
     from datagen.inspection.difference_page import write_difference_page
     from datagen.inspection.recutting import recut as recut_run
     from datagen.inspection.terminal import print_difference
-    from datagen.pipeline import read_policy
-    from datagen.summary import console, print_counts
+    from datagen.policies import read_policy
+    from datagen.summary import check_outcome, console, print_counts
 
     difference, manifest = recut_run(run, read_policy(policy), out)
     if html is not None:
@@ -182,6 +184,7 @@ def recut(
     print_difference(difference, console)
     if out is not None and manifest is not None:
         print_counts(manifest, out, console)
+        check_outcome(manifest, out)
 
 
 @app.command()

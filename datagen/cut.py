@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datagen.errors import AccountingError, DatagenError
-from datagen.fleet import run_remotely, side_by_side
+from datagen.ray_tasks import run_remotely, side_by_side
 from datagen.recipe import Output
 from datagen.records import PART_SCHEMA, STATES
 from datagen.run_directory import PROVENANCE, write_json, write_text
@@ -39,7 +39,7 @@ def cut(
         output: the size of shards and row groups.
         facts: recipe and policy, for the manifest.
         inputs: how many images the index has.
-        verdicts: a Parquet file with `id`, `state`, `findings` that replaces the verdicts in the parts.
+        verdicts: a Parquet file with `id`, `state`, `findings`, `error` that replaces the verdicts in the parts.
 
     Raises:
         AccountingError: a row is missing, or there twice.
@@ -76,8 +76,11 @@ _ROWS = """
 SELECT * EXCLUDE (filename), CAST(regexp_extract(filename, 'part-(\\d+).parquet$', 1) AS INTEGER) AS part FROM parts
 """
 _JUDGED_ROWS = """
-SELECT rows.* REPLACE (coalesce(v.state, rows.state) AS state, coalesce(v.findings, rows.findings) AS findings)
-FROM rows LEFT JOIN verdicts v ON rows.id = v.id AND rows.state <> 'failed'
+SELECT rows.* REPLACE (
+    coalesce(v.state, rows.state) AS state, coalesce(v.findings, rows.findings) AS findings,
+    CASE WHEN v.id IS NULL THEN rows.error ELSE v.error END AS error
+)
+FROM rows LEFT JOIN verdicts v ON rows.id = v.id AND (rows.state <> 'failed' OR rows.error['class'] = 'rule_error')
 """
 _SHARDS = """
 WITH sized AS (

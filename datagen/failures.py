@@ -18,6 +18,7 @@ FailureClass = Literal[
     "empty_answer",
     "unparsable_answer",
     "prompt_error",  # the prompt's template failed on what came before
+    "rule_error",  # a rule raised on the row; its answers are kept, and judged again at the next cut
     "bad_row",  # a row of `datagen filter` that has no conversation
     "internal",  # a defect of datagen; the message names the exception
 ]

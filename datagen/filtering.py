@@ -20,20 +20,21 @@ import pyarrow.parquet as pq
 from datagen.conversation_files import as_parquet, find_conversations, is_parquet, refuse_overlap
 from datagen.cut import FOLDERS, claim_output, cut, install
 from datagen.errors import AccountingError, DatagenError, InterruptedRunError
-from datagen.fleet import side_by_side
+from datagen.identity import published
 from datagen.index import Index
-from datagen.judging import VERDICTS, judge_parts, judge_rows, policy_facts
+from datagen.judging import VERDICTS, judge_parts, judge_rows
 from datagen.merged_schema import as_merged, merged_schema
+from datagen.policies import CarriedPolicy, policy_facts
+from datagen.ray_tasks import side_by_side
 from datagen.recipe import Output
 from datagen.records import STATES
 from datagen.run_directory import PROVENANCE, RunDirectory
 from datagen.shards import RollingShards
 from datagen.stored_conversations import FAULT, fault_of, messages_of
-from filters import Policy, load_policy
+from filters import Policy
 
 _JUDGED = ("findings", "state", "error")
 _READ = ("id", "messages", "caption", "question", "answer", FAULT)
-_ERROR = pa.struct([("class", pa.string()), ("message", pa.string())])
 _READ_BYTES = 1 << 28
 
 
@@ -77,8 +78,7 @@ def _filter_run(run: RunDirectory, policy: Policy, out: Path, output: Output) ->
         )
     verdicts = out / "verdicts.parquet"
     judge_parts(run.parts, policy, verdicts)
-    recipe = orjson.loads(run.identity_file.read_bytes())
-    del recipe["source"]["path"]
+    recipe = published(orjson.loads(run.identity_file.read_bytes()))
     facts = {"task": recipe["task"], "recipe": recipe, "policy": policy_facts(policy)}
     return cut(run.parts, out, output, facts, index.count, verdicts)
 
@@ -93,11 +93,12 @@ def _filter_table(
     files = as_parquet(sources, scratch)
     schema = schema or _output_schema(files)
     units = [(path, group) for path in files for group in range(pq.read_metadata(path).num_row_groups)]
+    carried = CarriedPolicy.of(policy)
     counts: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     shards = {state: RollingShards(scratch / folder, state, schema, output) for state, folder in FOLDERS.items()}
-    with pq.ParquetWriter(scratch / "verdicts.parquet", _VERDICTS_WITH_ERROR, compression="zstd") as verdicts:
-        judged = side_by_side(_judge_group, [(path, group, policy.to_dict()) for path, group in units], "judging")
+    with pq.ParquetWriter(scratch / "verdicts.parquet", VERDICTS, compression="zstd") as verdicts:
+        judged = side_by_side(_judge_group, [(path, group, carried) for path, group in units], "judging")
         for (path, group), verdict in zip(units, judged, strict=True):
             verdicts.write_table(verdict)
             for table in _judged_rows(path, group, verdict, schema):
@@ -124,9 +125,6 @@ def _filter_table(
     return manifest
 
 
-_VERDICTS_WITH_ERROR = VERDICTS.append(pa.field("error", _ERROR))
-
-
 def _output_schema(files: list[Path]) -> pa.Schema:
     """Return the schema of the shards: the columns of all files, and those of the verdict at the end.
 
@@ -137,7 +135,7 @@ def _output_schema(files: list[Path]) -> pa.Schema:
         raise DatagenError(f"{files[0]} has no rows{', and the other files have none' if len(files) > 1 else ''}.")
     for path in files:
         _check_verdict(path)
-    return merged_schema(files, pa.schema([_VERDICTS_WITH_ERROR.field(name) for name in _JUDGED]))
+    return merged_schema(files, pa.schema([VERDICTS.field(name) for name in _JUDGED]))
 
 
 def _check_verdict(path: Path) -> None:
@@ -170,11 +168,9 @@ def _caption(row: dict[str, Any]) -> str:
     return caption if isinstance(caption, str) else ""
 
 
-def _judge_group(path: Path, group: int, policy: dict[str, Any]) -> pa.Table:
+def _judge_group(path: Path, group: int, policy: CarriedPolicy) -> pa.Table:
     file = pq.ParquetFile(path)
-    wanted = [
-        name for name in ("id", "messages", "caption", "question", "answer", FAULT) if name in file.schema_arrow.names
-    ]
+    wanted = [name for name in _READ if name in file.schema_arrow.names]
     rows = file.read_row_group(group, columns=wanted).to_pylist()
     samples: list[dict[str, Any]] = []
     errors: list[dict[str, str] | None] = []
@@ -183,12 +179,8 @@ def _judge_group(path: Path, group: int, policy: dict[str, Any]) -> pa.Table:
         errors.append({"class": "bad_row", "message": fault} if fault else None)
         row_id = None if row["id"] is None else str(row["id"])
         samples.append({"id": row_id, "messages": [] if fault else messages_of(row), "caption": _caption(row)})
-    judged = judge_rows(samples, load_policy(policy))
-    states = pa.array(
-        ["failed" if error else state for error, state in zip(errors, judged["state"].to_pylist(), strict=True)]
-    )
-    findings = pa.array(
-        [[] if error else found for error, found in zip(errors, judged["findings"].to_pylist(), strict=True)],
-        VERDICTS.field("findings").type,
-    )
-    return pa.table([judged["id"], states, findings, pa.array(errors, _ERROR)], schema=_VERDICTS_WITH_ERROR)
+    verdicts = judge_rows(samples, policy.load()).to_pylist()
+    for verdict, error in zip(verdicts, errors, strict=True):
+        if error:
+            verdict |= {"state": "failed", "findings": [], "error": error}
+    return pa.Table.from_pylist(verdicts, schema=VERDICTS)

@@ -176,6 +176,11 @@ def _read_journal(content: bytes, path: Path) -> Iterator[tuple[PartRow, int]]:
             ) from error
 
 
+def has_answers(row: Row) -> bool:
+    """Whether nothing but a rule failed on a row: judging it again is enough, and no model need be asked."""
+    return row.error is not None and row.error.class_ == "rule_error"
+
+
 def reopen_failed(folder: Path, number: int) -> int:
     """Make the failed images of a part, sealed or not, undone again, and return how many there are.
 
@@ -189,7 +194,7 @@ def reopen_failed(folder: Path, number: int) -> int:
         rows = _read_sealed(sealed)
     else:
         return 0
-    kept = [row for row in rows if row.state != "failed"]
+    kept = [row for row in rows if row.state != "failed" or has_answers(row)]
     if len(kept) < len(rows):
         unfinished = sealed.with_suffix(".unfinished")
         unfinished.write_bytes(b"".join(map(_line, kept)))

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from datagen.errors import DatagenError
 from datagen.index import Listed, row_id
-from datagen.pipeline import read_policy
+from datagen.policies import CarriedPolicy, read_policy
 from datagen.progress import duration
 from datagen.recipe import Recipe
 from datagen.records import Row
@@ -34,7 +34,7 @@ def preview(recipe: Recipe, count: int, console: Console) -> None:
         served(recipe, Path(folder) / "server.log", console) as (ready, keys, _),
     ):
         started = time.monotonic()
-        rows = asyncio.run(_rows(RowMaker(ready, policy.to_dict(), keys), drawn))
+        rows = asyncio.run(_rows(RowMaker(ready, CarriedPolicy.of(policy), keys), drawn))
         seconds = time.monotonic() - started
     for row in rows:
         console.rule(escape(row.key))

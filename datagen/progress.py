@@ -43,6 +43,10 @@ class ProgressLine:
         if self._live is not None:
             self._live.stop()
 
+    def say(self, text: str) -> None:
+        """Print a line above the progress."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def show(self, workers: Sequence[Progress]) -> None:
         """Show what the workers have done since the start."""
         now = time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from datagen.errors import DatagenError, nearest
 from prompts import Prompt, PromptError, Sampling, load_prompt
@@ -155,6 +155,7 @@ class Recipe(_Section):
     workers: int | None = Field(None, ge=1)
     in_flight: int = Field(128, ge=1)
     output: Output = Output()
+    _prompts: dict[str, Prompt] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
@@ -165,7 +166,7 @@ class Recipe(_Section):
                     f"stages.{number}.engine '{stage.engine}' is not an engine: {nearest(stage.engine, self.engines)}"
                 )
             try:
-                prompt = self.prompt(stage)
+                prompt = self._prompts[stage.prompt] = load_prompt(stage.prompt)
             except PromptError as error:
                 raise ValueError(f"stages.{number}.prompt: {error}") from error
             if prompt.answer.reads_as == "caption" and stage.as_turn and not prompt.instructions:
@@ -183,8 +184,8 @@ class Recipe(_Section):
         return self
 
     def prompt(self, stage: Stage) -> Prompt:
-        """Return the stage's prompt."""
-        return load_prompt(stage.prompt)
+        """Return the stage's prompt, as its file was when the recipe was read; it travels with the recipe."""
+        return self._prompts[stage.prompt]
 
     def sampling(self, stage: Stage) -> Sampling:
         """Return the prompt's sampling with the stage's overrides."""

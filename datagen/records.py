@@ -155,6 +155,7 @@ _CALLS = pa.list_(
         ]
     )
 )
+ERROR = pa.struct([("class", pa.string()), ("message", pa.string())])
 _ROW_FIELDS: "list[pa.Field[Any]]" = [
     pa.field("id", pa.string()),
     pa.field("key", pa.string()),
@@ -170,7 +171,7 @@ _ROW_FIELDS: "list[pa.Field[Any]]" = [
     pa.field("messages", MESSAGES),
     pa.field("findings", FINDINGS),
     pa.field("state", pa.string()),
-    pa.field("error", pa.struct([("class", pa.string()), ("message", pa.string())])),
+    pa.field("error", ERROR),
     pa.field("calls", _CALLS),
 ]
 ROW_SCHEMA = pa.schema(_ROW_FIELDS)

@@ -32,7 +32,7 @@ from rich.console import Console
 
 from datagen import __version__
 from datagen.errors import DatagenError
-from datagen.identity import differences, identity
+from datagen.identity import changes, identity
 from datagen.index import Index
 from datagen.parts import is_sealed
 from datagen.recipe import Recipe
@@ -117,9 +117,9 @@ class RunDirectory:
         resumed = self.identity_file.exists()
         if resumed:
             found = self._identity()
-            if changes := list(differences(found, wanted)):
+            if changed := changes(found, wanted):
                 raise DatagenError(
-                    f"{self.path} was made with another recipe: {'; '.join(changes)}. "
+                    f"{self.path} was made with another recipe: {'; '.join(changed)}. "
                     "Use another --out, or --fresh to throw away what is there."
                 )
             for leftovers in (".listing-*", ".discarded-*", ".cut"):
@@ -146,6 +146,16 @@ class RunDirectory:
         """Return where the index is listed; every listing has a place of its own, so that none disturbs another."""
         return self.path / f".listing-{secrets.token_hex(4)}.parquet"
 
+    def check_clearable(self) -> None:
+        """Make sure that `clear` may throw away what is here.
+
+        Raises:
+            DatagenError: the directory holds files that are no datagen run.
+        """
+        foreign = any(entry.name not in _UNCLAIMED for entry in self.path.iterdir())
+        if foreign and not self.identity_file.exists():
+            raise DatagenError(f"{self.path} holds files that are no datagen run; --fresh deletes only runs.")
+
     def clear(self) -> None:
         """Throw away everything, if this is the directory of a run.
 
@@ -155,9 +165,7 @@ class RunDirectory:
         Raises:
             DatagenError: it holds files that are no datagen run.
         """
-        foreign = any(entry.name not in _UNCLAIMED for entry in self.path.iterdir())
-        if foreign and not self.identity_file.exists():
-            raise DatagenError(f"{self.path} holds files that are no datagen run; --fresh deletes only runs.")
+        self.check_clearable()
         if self.parts.exists():
             self.parts.rename(self.path / f".discarded-{secrets.token_hex(4)}")
         kept = ("run.lock", self.identity_file.name)

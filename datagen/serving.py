@@ -37,6 +37,17 @@ class Served(NamedTuple):
             server.check()
 
 
+def check_given_endpoints(recipe: Recipe) -> None:
+    """Make sure that the endpoints which the recipe names answer and serve its models.
+
+    Raises:
+        DatagenError: an endpoint is dead or serves another model.
+    """
+    for engine in recipe.engines.values():
+        if engine.endpoints:
+            asyncio.run(check_endpoints(engine.model, engine.endpoints, api_key(engine)))
+
+
 @contextmanager
 def served(recipe: Recipe, log: Path, console: Console) -> Iterator[Served]:
     """Make every engine of a recipe answer, starting servers for those that have no endpoints.

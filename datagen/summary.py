@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from datagen.cut import FOLDERS
+from datagen.errors import NothingMadeError
 from datagen.pipeline import Outcome
 from datagen.progress import duration
 
@@ -55,6 +56,21 @@ def print_counts(manifest: dict[str, Any], directory: Path, console: Console) ->
         f"{len(manifest['shards'])} shards, {size / 1e6:,.1f} MB, in {directory} (manifest.json lists them)",
         soft_wrap=True,
     )
+
+
+def check_outcome(manifest: dict[str, Any], directory: Path) -> None:
+    """Make sure that not every row failed.
+
+    Raises:
+        NothingMadeError: every row did.
+    """
+    counts = manifest["counts"]
+    if counts["inputs"] and counts["failed"] == counts["inputs"]:
+        causes = ", ".join(f"{count:,} {failure}" for failure, count in manifest["failures"].items())
+        raise NothingMadeError(
+            f"All {counts['inputs']:,} inputs failed ({causes}). datagen report {directory} says why; mend the cause, "
+            "then run the same command again, with --retry-failed for a run."
+        )
 
 
 def sample_lines(row: dict[str, Any]) -> Iterator[str]:

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -18,16 +18,25 @@ from datagen.recipe import Recipe
 from datagen.worker import Job, Progress, Worker
 
 
-def run_here(recipe: Recipe, out: Path, *, fresh: bool = False, retry_failed: bool = False) -> dict[str, Any]:
-    """Run a recipe and return the manifest."""
+def run_here(
+    recipe: Recipe, out: Path, *, fresh: bool = False, retry_failed: bool = False, said: io.StringIO | None = None
+) -> dict[str, Any]:
+    """Run a recipe and return the manifest; what is printed goes to `said`."""
+    with without_ray():
+        console = Console(file=said or io.StringIO(), width=200)
+        return pipeline.run(recipe, out, console, fresh=fresh, retry_failed=retry_failed).manifest
+
+
+@contextmanager
+def without_ray() -> Iterator[None]:
+    """Let all that Ray would do be done in this process."""
     with ExitStack() as patches:
         for module in ("pipeline", "cut"):
             patches.enter_context(patch(f"datagen.{module}.run_remotely", _call))
         for module in ("cut", "judging"):
             patches.enter_context(patch(f"datagen.{module}.side_by_side", calls_here))
         patches.enter_context(patch("datagen.pipeline.make_parts", _make_parts))
-        console = Console(file=io.StringIO())
-        return pipeline.run(recipe, out, console, fresh=fresh, retry_failed=retry_failed).manifest
+        yield
 
 
 def _call(function: Callable[..., Any], *args: Any) -> Any:
@@ -50,7 +59,7 @@ def _make_parts(
                 await worker.make_part(number)
                 check()
         finally:
-            await worker._maker.__aexit__()
+            await worker.close()
         return [await worker.progress()]
 
     assert workers

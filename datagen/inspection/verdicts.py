@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from datagen import __version__
 from datagen.conversation_files import conversation_files
-from datagen.fleet import side_by_side, start_ray
 from datagen.inspection.stored_rows import StoredRows
-from datagen.judging import VERDICTS, judge_rows
+from datagen.judging import VERDICTS, judge_rows, was_judged
+from datagen.policies import CarriedPolicy
+from datagen.ray_tasks import side_by_side, start_ray
 from datagen.stored_conversations import fault_of, id_of, messages_of
 from filters import Policy, PolicyError, load_policy
 
@@ -48,10 +49,12 @@ _DECIDE = """
 SELECT row, id,
     CASE WHEN len([finding FOR finding IN findings IF finding.rule IN $dropping]) > 0 THEN 'dropped' ELSE 'kept' END
         AS state,
-    [finding FOR finding IN findings IF finding.rule IN $rules] AS findings
+    [finding FOR finding IN findings IF finding.rule IN $rules] AS findings, error
 FROM stored WHERE state <> 'failed' ORDER BY row
 """
-_STORED = "SELECT row, id, state, findings FROM stored WHERE state <> 'failed' ORDER BY row"
+_STORED = """
+SELECT row, id, state, findings, error FROM stored WHERE state <> 'failed' OR error['class'] = 'rule_error' ORDER BY row
+"""
 
 
 def judged_side(source: Path, policy: Policy, path: Path) -> Side:
@@ -94,8 +97,10 @@ def run_side(stored: StoredRows, path: Path | None = None) -> Side:
 def covers(manifest: dict[str, Any], policy: Policy) -> bool:
     """Whether the findings in a run's shards decide `policy`: its rules judged there, with its settings.
 
-    They do not if datagen had another version then, or a file that a rule reads has changed since.
+    They do not if datagen had another version then, a file that a rule reads has changed since, or a rule failed.
     """
+    if "rule_error" in manifest["failures"]:
+        return False
     try:
         judged = load_policy({"rules": manifest["policy"]["rules"]})
     except PolicyError:
@@ -109,7 +114,9 @@ def covers(manifest: dict[str, Any], policy: Policy) -> bool:
 def _judge(files: list[Path], policy: Policy, path: Path) -> None:
     start_ray()
     calls = [
-        (file, number, groups, policy.to_dict()) for number, file in enumerate(files) for groups in _row_groups(file)
+        (file, number, groups, CarriedPolicy.of(policy))
+        for number, file in enumerate(files)
+        for groups in _row_groups(file)
     ]
     with pq.ParquetWriter(path, NUMBERED_VERDICTS, compression="zstd") as writer:
         for verdicts in side_by_side(_judge_groups, calls, "judging"):
@@ -131,17 +138,19 @@ def _row_groups(path: Path) -> Iterator[list[int]]:
         yield gathered
 
 
-def _judge_groups(path: Path, number: int, groups: list[int], policy: dict[str, Any]) -> pa.Table:
+def _judge_groups(path: Path, number: int, groups: list[int], policy: CarriedPolicy) -> pa.Table:
     with pq.ParquetFile(path) as file:
         names = file.schema_arrow.names
-        wanted = [name for name in ("id", "messages", "caption", "question", "answer", "state") if name in names]
+        wanted = [
+            name for name in ("id", "messages", "caption", "question", "answer", "state", "error") if name in names
+        ]
         stored = {"state", "findings", "error"} <= set(names)  # what kept and dropped rows are has been looked at
         rows = file.read_row_groups(groups, columns=wanted).to_pylist()
         first = (number << 32) + sum(file.metadata.row_group(group).num_rows for group in range(groups[0]))
     numbers: list[int] = []
     samples: list[dict[str, Any]] = []
     for place, row in enumerate(rows, start=first):
-        if row["state"] != "failed" if stored else not fault_of(row):
+        if was_judged(row) if stored else not fault_of(row):
             numbers.append(place)
             caption = row.get("caption")
             samples.append(
@@ -151,5 +160,5 @@ def _judge_groups(path: Path, number: int, groups: list[int], policy: dict[str, 
                     "caption": caption if isinstance(caption, str) else "",
                 }
             )
-    judged = judge_rows(samples, load_policy(policy))
+    judged = judge_rows(samples, policy.load())
     return pa.table([pa.array(numbers, pa.int64()), *judged.columns], schema=NUMBERED_VERDICTS)

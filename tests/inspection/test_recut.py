@@ -64,6 +64,7 @@ def test_a_word_list_that_changed_is_read_anew(tmp_path: Path) -> None:
     policy = load_policy({"rules": [{"rule": "harmful_words", "settings": {"path": str(words)}}]})
     manifest = {
         "datagen": __version__,
+        "failures": {},
         "policy": {"name": "words", "digest": policy.digest, "rules": policy.to_dict()["rules"]},
     }
     assert covers(manifest, policy)
