@@ -14,7 +14,7 @@ from datagen.inspection.report_page import write_report_page
 from datagen.inspection.reviews import write_sheet
 from datagen.inspection.samples import take_cards
 from datagen.inspection.stored_rows import StoredRows
-from datagen.judging import policy_facts
+from datagen.policies import policy_facts
 from datagen.recipe import Output
 from datagen.records import Row, shard_schema
 from datagen.run_directory import PROVENANCE, write_json
