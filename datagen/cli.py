@@ -9,13 +9,28 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast
 
 import typer
+from typer.core import TyperGroup
 
 from datagen.console import PlainConsole, on_one_line, open_streams
-from datagen.errors import DatagenError
+from datagen.errors import DatagenError, InterruptedRunError
 from datagen.jicvqa.commands import app as jicvqa
+
+
+class _Commands(TyperGroup):
+    """The commands; Ctrl-C in one that says nothing about it by itself is told in a sentence, too."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise InterruptedRunError(
+                f"Stopped before datagen {ctx.invoked_subcommand} had finished; run the same command again."
+            ) from None
+
 
 app = typer.Typer(
     name="datagen",
+    cls=_Commands,
     help="Japanese visual-instruction data: images in, judged question-answer pairs out.",
     no_args_is_help=True,
     add_completion=False,
@@ -99,7 +114,7 @@ def preview(
 
 @app.command("filter")
 def filter_(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A run, Parquet, or JSON lines.")],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A run, Parquet, or JSON (lines or an array).")],
     out: Annotated[Path, typer.Option(help="Where verdicts and shards go.")],
     policy: Annotated[str, typer.Option(help="light, standard, strict, or the path of a policy file.")] = "standard",
     shard_bytes: Annotated[int, typer.Option(min=1, help="The size of a shard in bytes.")] = 500_000_000,
@@ -108,7 +123,11 @@ def filter_(
         typer.Option(help="Two policies: write the difference between them into --out, and cut no shards."),
     ] = None,
 ) -> None:
-    """Judge stored conversations by a policy, with no model call, and cut them anew."""
+    """Judge stored conversations by a policy, with no model call, and cut them anew.
+
+    INPUT is a run's directory, Parquet or JSON with id and messages, or id, question and answer; whole numbers as ids
+    become text, and other columns are kept.
+    """
     from datagen.filtering import filter_rows
     from datagen.policies import read_policy
     from datagen.recipe import Output

@@ -194,12 +194,21 @@ def leaf_columns(schema: pa.Schema) -> list[str]:
 
     >>> leaf_columns(pa.schema([("id", pa.string()), ("words", pa.list_(pa.string()))]))
     ['id', 'words.list.element']
+    >>> leaf_columns(pa.schema([("seen", pa.map_(pa.string(), pa.int64())), ("box", pa.list_(pa.float32(), 4))]))
+    ['seen.key_value.key', 'seen.key_value.value', 'box.list.element']
     """
 
     def below(path: str, data_type: pa.DataType) -> list[str]:
         if pa.types.is_struct(data_type):
             return [leaf for field in data_type.fields for leaf in below(f"{path}.{field.name}", field.type)]
-        if pa.types.is_list(data_type):
+        if isinstance(data_type, pa.BaseExtensionType):
+            return below(path, data_type.storage_type)
+        if isinstance(data_type, pa.MapType):
+            return [
+                *below(f"{path}.key_value.key", data_type.key_type),
+                *below(f"{path}.key_value.value", data_type.item_type),
+            ]
+        if isinstance(data_type, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
             return below(f"{path}.list.element", data_type.value_type)
         return [path]
 

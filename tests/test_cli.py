@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from benchmarks.stored_runs import write_run
+from datagen import cli
 from datagen.parts import part_path
 from tests.conftest import ROOT, FakeServer, called, free_port, picture, started_fake_server
 
@@ -264,3 +265,29 @@ def test_a_killed_driver_pays_only_for_what_was_under_way(tmp_path: Path) -> Non
         repeated = [seed for seed, count in after["by_seed"].items() if count > 1]
         assert len(repeated) <= 4 * 2
         assert len(after["by_seed"]) == 48 * 2
+
+
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        (("report", "RUN"), "datagen.inspection.report.report_of"),
+        (("recut", "RUN", "--policy", "light"), "datagen.inspection.recutting.recut"),
+        (("compare", "RUN", "OTHER"), "datagen.inspection.recutting.compare_runs"),
+        (("review", "RUN"), "datagen.inspection.report.report_of"),
+        (("explain", "RUN", "row"), "datagen.inspection.explain.find_row"),
+        (("jicvqa", "audit", "FILE"), "datagen.jicvqa.runs.audit_benchmark"),
+    ],
+)
+def test_ctrl_c_is_told_in_one_line(
+    command: tuple[str, ...], module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, interrupted)
+    monkeypatch.setattr("sys.argv", ["datagen", *command])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 130
+    told = f"datagen: Stopped before datagen {command[0]} had finished; run the same command again."
+    assert capsys.readouterr().err.strip() == told

@@ -34,7 +34,7 @@ def without_ray() -> Iterator[None]:
         for module in ("pipeline", "cut"):
             patches.enter_context(patch(f"datagen.{module}.run_remotely", _call))
         for module in ("cut", "judging"):
-            patches.enter_context(patch(f"datagen.{module}.side_by_side", _calls))
+            patches.enter_context(patch(f"datagen.{module}.side_by_side", calls_here))
         patches.enter_context(patch("datagen.pipeline.make_parts", _make_parts))
         yield
 
@@ -43,7 +43,8 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 
 
-def _calls(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], label: str) -> Iterator[Any]:
+def calls_here(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], label: str) -> Iterator[Any]:
+    """Stand in for `datagen.fleet.side_by_side`."""
     assert label
     return (function(*args) for args in calls)
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from datagen.console import on_one_line, pasteable, shown, styled
 from datagen.errors import DatagenError
+from datagen.inspection import labels
 from datagen.inspection.stored_rows import StoredRows, rule_name
 from prompts import PromptError, load_prompt
 
@@ -90,18 +91,19 @@ def _picture(row: dict[str, Any]) -> Iterator[Text]:
 def _conversation(row: dict[str, Any]) -> Iterator[Text]:
     texts = [(-1, "caption", row["caption"])] if row["caption"] else []
     texts += [
-        (turn, "問" if message["role"] == "user" else "答", message["content"])
+        (turn, labels.ROLES[role].ja if (role := message["role"]) in labels.ROLES else str(role), message["content"])
         for turn, message in enumerate(row["messages"])
     ]
     if texts:
         yield Text()
     for turn, mark, content in texts:
+        content = content or ""
         text = styled(content)
         for finding in row["findings"] or []:
             if finding["turn"] == turn:
                 start, end = (len(shown(content[: finding[place]])) for place in ("start", "end"))
                 text.stylize(_MARK, start, end)
-        yield Text.assemble((f"{mark}  ", "bold"), text)
+        yield Text.assemble((f"{on_one_line(mark)}  ", "bold"), text)
 
 
 def _verdict(row: dict[str, Any]) -> Iterator[Text]:

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from datagen import __version__
 from datagen.console import shown
 from datagen.errors import DatagenError
+from datagen.inspection import labels
 from datagen.run_directory import write_text
 
 COLOURS = 10
@@ -85,6 +86,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["roles"] = labels.ROLES
     environment.filters |= {"count": _count, "percent": _percent, "number": _number, "zip": zip}
     return environment
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from datagen.conversation_files import refuse_overlap
 from datagen.cut import FOLDERS, claim_output, cut, install, read_manifest
 from datagen.errors import AccountingError, DatagenError
 from datagen.inspection.difference import Difference, compare
@@ -42,8 +43,8 @@ def recut(run: Path, policy: Policy, out: Path | None) -> tuple[Difference, dict
     Raises:
         DatagenError: there is no finished run, or `out` cannot be written.
     """
-    if out is not None and out.resolve() == run.resolve():
-        raise DatagenError(f"--out {out} is the run itself; give another directory, so that both can be compared.")
+    if out is not None:
+        refuse_overlap(out, run)
     with tempfile.TemporaryDirectory(
         prefix="datagen-", dir=out.parent if out and out.parent.exists() else None
     ) as place:
@@ -69,6 +70,7 @@ def what_if(source: Path, before: Policy, after: Policy, out: Path) -> Differenc
     Raises:
         DatagenError: the input cannot be read.
     """
+    refuse_overlap(out, source)
     with tempfile.TemporaryDirectory(prefix="datagen-") as place:
         one = judged_side(source, before, Path(place) / "before.parquet")
         other = judged_side(source, after, Path(place) / "after.parquet")
@@ -81,6 +83,8 @@ def compare_runs(before: Path, after: Path, out: Path | None) -> Difference:
     Raises:
         DatagenError: one is no finished run.
     """
+    if out is not None:
+        refuse_overlap(out, before, after)
     with StoredRows(before) as one, StoredRows(after) as other:
         return compare(run_side(one), run_side(other), out)
 

@@ -39,6 +39,11 @@ CASE WHEN regexp_matches({0}, '[\x{{3041}}-\x{{30FA}}\x{{FF66}}-\x{{FF9D}}]') TH
     WHEN regexp_matches({0}, '\p{{L}}') THEN 'other'
     ELSE 'none' END
 """
+# A turn begins with a question. A greeting before the first one belongs to it, tools to the turn that calls them.
+_TURNS = """
+greatest(1, len([message FOR message, place IN {0}
+    IF message.role = 'user' AND (place = 1 OR {0}[place - 1].role <> 'user')]))
+"""
 _ROWS = """
 CREATE TEMP TABLE rows AS
 SELECT row, state, task, error['class'] AS failure,
@@ -47,28 +52,33 @@ SELECT row, state, task, error['class'] AS failure,
     [length(message.content) FOR message IN coalesce(messages, []) IF message.role = 'assistant'] AS answers,
     [{script} FOR message IN coalesce(messages, []) IF message.role = 'assistant'] AS scripts,
     nullif(length(caption), 0) AS caption,
+    if(list_bool_or([message.role <> 'system' FOR message IN messages]), {turns}, 0) AS turns,
+    coalesce(list_bool_or([message.role = 'system' FOR message IN messages]), false) AS instructed,
     [call.completion_tokens FOR call IN coalesce(calls, [])] AS completion_tokens,
     [{{'model': call.model, 'prompt': call.prompt, 'digest': call.prompt_digest, 'again': call.attempt > 1,
         'cut_off': call.finish_reason = 'length', 'prompt_tokens': call.prompt_tokens,
         'completion_tokens': call.completion_tokens}} FOR call IN coalesce(calls, [])] AS calls
 FROM stored
 """
-# A finding belongs to the last call whose answer holds the text it is in, as it is or as JSON writes it.
+# A finding belongs to the last call whose answer holds the text it is in, as it is or as JSON writes it. It stands in
+# the caption, in a system message, or in a turn: `turn` of the column `findings` is an index into the messages.
 _FOUND = """
 CREATE TEMP TABLE found AS
 WITH each AS (
     SELECT row, state, messages, caption, calls, unnest(findings) AS finding FROM stored WHERE len(findings) > 0
 ), spoken AS (
     SELECT row, state, finding, calls,
-        CASE WHEN finding.turn < 0 THEN caption ELSE messages[finding.turn + 1].content END AS content
+        CASE WHEN finding.turn < 0 THEN caption ELSE messages[finding.turn + 1].content END AS content,
+        CASE WHEN finding.turn < 0 THEN 'caption' WHEN messages[finding.turn + 1].role = 'system' THEN 'system'
+            ELSE CAST({turns} AS VARCHAR) END AS turn
     FROM each
 ), asked AS (
-    SELECT row, state, finding,
+    SELECT row, state, finding, turn,
         [call FOR call IN coalesce(calls, []) IF contains(call.answer, content)
             OR contains(call.answer, array_slice(CAST(to_json(content) AS VARCHAR), 2, -2))][-1] AS call
     FROM spoken
 )
-SELECT row, state, finding.rule AS rule, finding.turn AS turn, call.model AS model, call.prompt AS prompt,
+SELECT row, state, finding.rule AS rule, finding.turn AS message, turn, call.model AS model, call.prompt AS prompt,
     call.prompt_digest AS digest
 FROM asked
 """
@@ -145,8 +155,10 @@ class StoredRows:
     def summed(self) -> Self:
         """Scan the shards and make the tables `rows` and `found`."""
         try:
-            self.connection.execute(_ROWS.format(script=_SCRIPT.format("message.content")))
-            self.connection.execute(_FOUND)
+            self.connection.execute(
+                _ROWS.format(script=_SCRIPT.format("message.content"), turns=_TURNS.format("messages"))
+            )
+            self.connection.execute(_FOUND.format(turns=_TURNS.format("messages[:finding.turn + 1]")))
         except duckdb.Error as error:
             raise DatagenError(f"The shards of {self.run} cannot be read: {str(error).splitlines()[0]}") from error
         return self

@@ -1,6 +1,7 @@
 """The report and the difference for a terminal: the essentials in one screen."""
 
 from collections import Counter
+from collections.abc import Iterator
 from operator import attrgetter
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.text import Text
 from datagen.console import on_one_line, styled
 from datagen.inspection.costs import Costs
 from datagen.inspection.difference import Difference
+from datagen.inspection.marks import UnusedMarks
 from datagen.inspection.report import Report
 from datagen.progress import duration
 
@@ -28,11 +30,25 @@ def print_report(report: Report, console: Console) -> None:
         console.print(styled((f"No hits: {', '.join(quiet)}", "dim")), soft_wrap=True)
     if together := _together(report):
         console.print(f"Most often together: {together}", soft_wrap=True)
+    for line in unused_lines(report.unused_marks):
+        console.print(styled((on_one_line(line), "red")), soft_wrap=True)
     for failure in report.failures:
         example = on_one_line(failure.examples[0][:90])
         console.print(styled(("failed", "red"), f", {failure.name}: {failure.rows:,}   ", (example, "dim")))
     if report.costs.answers:
         console.print(_cost_line(report.costs), soft_wrap=True)
+
+
+def unused_lines(unused: UnusedMarks) -> Iterator[str]:
+    """Yield what there is to say of marks in review sheets that do not count."""
+    if unused.gone:
+        yield f"{unused.gone:,} marks in reviews/ are of hits that the present policy no longer makes."
+    if unused.unknown:
+        ids = ", ".join(f"'{row_id}'" for row_id in unused.examples)
+        yield (
+            f"{unused.unknown:,} marks in reviews/ have ids that no row has ({ids}). Their sheet is of another run, or "
+            "a spreadsheet rewrote the ids as numbers or dates; datagen review writes a new sheet, whose ids stay."
+        )
 
 
 def _print_counts(report: Report, console: Console) -> None:

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datagen import __version__
-from datagen.errors import DatagenError
+from datagen.conversation_files import conversation_files
 from datagen.inspection.stored_rows import StoredRows
 from datagen.judging import VERDICTS, judge_rows, was_judged
 from datagen.policies import CarriedPolicy
 from datagen.ray_tasks import side_by_side, start_ray
-from datagen.stored_conversations import conversation_files, fault_of, messages_of
+from datagen.stored_conversations import fault_of, id_of, messages_of
 from filters import Policy, PolicyError, load_policy
 
 _ROWS_A_CALL = 2048
@@ -79,11 +79,9 @@ def judged_side(source: Path, policy: Policy, path: Path) -> Side:
                 decided.write_parquet(str(path), compression="zstd")
             else:
                 _judge(stored.files, policy, path)
-    elif source.exists():
+    else:
         with tempfile.TemporaryDirectory(prefix="datagen-") as scratch:
             _judge(conversation_files(source, Path(scratch)), policy, path)
-    else:
-        raise DatagenError(f"There is no {source}; give a run's directory, Parquet, or JSON lines.")
     return Side(policy.name, (path,), dropping, numbered=True)
 
 
@@ -146,17 +144,21 @@ def _judge_groups(path: Path, number: int, groups: list[int], policy: CarriedPol
         wanted = [
             name for name in ("id", "messages", "caption", "question", "answer", "state", "error") if name in names
         ]
+        stored = {"state", "findings", "error"} <= set(names)  # what kept and dropped rows are has been looked at
         rows = file.read_row_groups(groups, columns=wanted).to_pylist()
         first = (number << 32) + sum(file.metadata.row_group(group).num_rows for group in range(groups[0]))
     numbers: list[int] = []
     samples: list[dict[str, Any]] = []
     for place, row in enumerate(rows, start=first):
-        messages = messages_of(row)
-        if was_judged(row) and not fault_of(row["id"], messages):
+        if was_judged(row) if stored else not fault_of(row):
             numbers.append(place)
             caption = row.get("caption")
             samples.append(
-                {"id": row["id"], "messages": messages, "caption": caption if isinstance(caption, str) else ""}
+                {
+                    "id": id_of(row),
+                    "messages": messages_of(row),
+                    "caption": caption if isinstance(caption, str) else "",
+                }
             )
     judged = judge_rows(samples, policy.load())
     return pa.table([pa.array(numbers, pa.int64()), *judged.columns], schema=NUMBERED_VERDICTS)
