@@ -14,7 +14,8 @@ from typing import Any
 import xxhash
 
 from datagen.answers import Turn, read_caption, read_turns
-from datagen.engine.client import ChatClient, ChatMessage, Completion, Conversation
+from datagen.engine.chat import Completion
+from datagen.engine.client import ChatClient, ChatMessage, Conversation
 from datagen.failures import Failure
 from datagen.images import Picture
 from datagen.recipe import Recipe, Stage

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from datagen.conversation import Dialogue, Interviewer
-from datagen.engine.client import ChatClient, Completion, Conversation, Replica
+from datagen.engine.chat import Completion
+from datagen.engine.client import ChatClient, Conversation, Replica
 from datagen.failures import Failure
 from datagen.images import prepare
 from datagen.recipe import Images, Recipe
