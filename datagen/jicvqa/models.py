@@ -12,6 +12,7 @@ from datagen.engine.access import base_url
 from datagen.engine.client import ChatClient
 from datagen.engine.endpoints import check_endpoints
 from datagen.errors import DatagenError
+from datagen.frames import without_thinking
 from prompts import Sampling
 
 ShowProgress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -143,7 +144,7 @@ async def choose(
             completion = await client.complete(
                 conversation, messages, sampling=sampling, seed=seed + attempt, choices=choices
             )
-            answer = completion.text.strip()
+            answer = without_thinking(completion.text)
             if answer in choices:
                 return answer
     raise OutsideTheListError(answer)
