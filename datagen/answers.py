@@ -35,7 +35,7 @@ _PREFACE = re.compile(
     r"\A(?:(?:はい、)?(?:承知(?:いた)?しました|かしこまりました|了解(?:いた)?しました|わかりました|分かりました)[。！!、]\s*"
     r"|\*{0,3}(?:キャプション|(?:画像の)?説明文?|[Cc]aption)\*{0,3}[：:]\*{0,3}\s*)+"
 )
-_FIRST_SENTENCE = re.compile(r"[^。．！？!?\n]*")
+_SENTENCE_END = re.compile(r"[。．！？!?\n]")
 _REFUSAL = Refusal()
 
 ONLY_THOUGHT = "the answer is thinking alone; raise max_tokens, or switch the model's thinking off"
@@ -74,7 +74,7 @@ def read_caption(text: str) -> str:
         raise _unparsable(text)
     caption = _filled(captions[0])
     # What follows builds on it, and the policy judges answers alone: nothing else would ever see this.
-    if refused := _REFUSAL.texts(_FIRST_SENTENCE.match(caption)[0]):  # type: ignore[index]  # it matches always
+    if refused := _REFUSAL.texts(_SENTENCE_END.split(caption, maxsplit=1)[0]):
         raise Failure("refused_caption", f"the caption is a refusal ({refused[0]}): {caption[:200]!r}")
     return caption
 
@@ -106,8 +106,8 @@ def _pairs(documents: Sequence[Any], reads_as: Literal["turn", "dialogue"]) -> l
     alone = [pair for document in documents if (pair := _pair(document)) is not None]
     if reads_as == "turn":
         return list(dict.fromkeys(alone))
-    lists = [document.get("turns") if isinstance(document, dict) else document for document in documents]
-    lists = [turns for turns in lists if isinstance(turns, list)]
+    candidates = (document.get("turns") if isinstance(document, dict) else document for document in documents)
+    lists = [turns for turns in candidates if isinstance(turns, list)]
     if not lists:
         return alone if len(alone) > 1 else []
     pairs = [_pair(turn) for turn in lists[0]]
