@@ -4,12 +4,14 @@ Commands are thin; each imports what it needs when it runs, so that `--help` is 
 """
 
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 from typer.core import TyperGroup
 
+from datagen.console import PlainConsole, on_one_line, open_streams
 from datagen.errors import DatagenError, InterruptedRunError
 from datagen.jicvqa.commands import app as jicvqa
 
@@ -48,15 +50,24 @@ SetOption = Annotated[
 ]
 
 
-@app.callback()
-def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    if version:
+_UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # Typer has no public name for it
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from datagen import __version__
 
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -151,7 +162,7 @@ def report(
 
     made = write_report_page(run, html, seed) if html is not None else report_of(run)
     if json:
-        typer.echo(made.to_json())
+        console.print(made.to_json(), soft_wrap=True)
         return
     print_report(made, console)
     if html is not None:
@@ -179,7 +190,7 @@ def recut(
     if html is not None:
         write_difference_page(difference, html, run, run)
     if json:
-        typer.echo(difference.to_json())
+        console.print(difference.to_json(), soft_wrap=True)
         return
     print_difference(difference, console)
     if out is not None and manifest is not None:
@@ -205,7 +216,7 @@ def compare(
     if html is not None:
         write_difference_page(difference, html, before, after)
     if json:
-        typer.echo(difference.to_json())
+        console.print(difference.to_json(), soft_wrap=True)
     else:
         print_difference(difference, console)
 
@@ -274,10 +285,38 @@ def _load(
     return load_recipe(path, overrides or (), options)
 
 
-def main() -> None:
-    """Run the command line; an error for the user is one sentence on standard error."""
+def main() -> NoReturn:
+    """Run the command line; an error for the user is one line on standard error."""
+    open_streams()
+    _look_here_last()
+    for argument in sys.argv[1:]:
+        if any("\udc80" <= character <= "\udcff" for character in argument):  # how Python carries other bytes
+            encoding = sys.getfilesystemencoding()
+            _refuse(f"'{argument}' is no text in {encoding}; rename it, or set LANG to the locale of its name.", 2)
     try:
-        app()
+        sys.exit(app(prog_name="datagen", standalone_mode=False))
     except DatagenError as error:
-        typer.echo(f"datagen: {error}", err=True)
-        sys.exit(error.exit_code)
+        _refuse(str(error), error.exit_code)
+    except _UsageError as error:
+        _refuse(_told(error), 2)
+
+
+def _look_here_last() -> None:
+    """Find a rule of the user's own in the working directory, behind all else: no file there hides a library or us."""
+    folders = [Path(__file__).parents[1]]  # of an editable installation; without it `prompts.py` here would be first
+    with suppress(OSError):  # a working directory that was deleted
+        folders.append(Path.cwd())
+    sys.path += [folder for folder in map(str, folders) if folder not in sys.path]
+
+
+def _refuse(message: str, exit_code: int) -> NoReturn:
+    if message:
+        PlainConsole(stderr=True).print(f"datagen: {on_one_line(message)}", soft_wrap=True)
+    sys.exit(exit_code)
+
+
+def _told(error: Any) -> str:
+    """Return what was wrong with the options as a sentence; nothing when Typer has printed the help instead."""
+    message: str = error.format_message()
+    command = error.ctx.command_path if error.ctx else "datagen"
+    return f"{message.rstrip('.')} (see {command} --help)." if message else ""

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from datagen.console import PlainConsole
 from datagen.worker import Progress
 
 Item = TypeVar("Item")
@@ -60,7 +61,7 @@ class ProgressLine:
 
 def tracked(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
     """Yield the items, showing how many of `total` have passed and the time left, on standard error."""
-    console = Console(stderr=True, highlight=False)
+    console = PlainConsole(stderr=True)
     if console.is_terminal:
         yield from rich.progress.track(items, label, total, console=console, transient=True)
         return

@@ -18,6 +18,7 @@ from ray.exceptions import RayError, RayTaskError
 from datagen.errors import DatagenError
 from datagen.progress import tracked
 from datagen.software import check_software, software
+from datagen.worker_path import DriversPath
 
 _SETTINGS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "1"}
 _SHORT_FOLDER = "/tmp/ray"  # noqa: S108 (Ray's own default)
@@ -81,6 +82,8 @@ def _join(address: str) -> None:
 
 
 def _init(address: str, **options: Any) -> None:
+    if not address.startswith("ray://"):  # a client's workers get no folder of the driver's
+        options["job_config"] = DriversPath()
     ray.init(address, logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False, **options)
 
 

@@ -212,7 +212,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = (), replace: dict[str, An
             f"The recipe {path} cannot be read: {error.strerror}. Give the path of a YAML file."
         ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date that is none
-        raise DatagenError(f"The recipe {path} is not valid YAML: {error}") from error
+        raise DatagenError(f"The recipe {path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise DatagenError(f"The recipe {path} must be a mapping with source, engines and stages.")
     for key, value in (replace or {}).items():
@@ -224,12 +224,18 @@ def load_recipe(path: Path, overrides: Iterable[str] = (), replace: dict[str, An
         try:
             _set(document, key, yaml.safe_load(text))
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise DatagenError(f"--set {override}: the value is not valid YAML: {error}") from error
+            told = " ".join(str(error).split())
+            raise DatagenError(f"--set {override}: the value is not valid YAML: {told}") from error
     _resolve_paths(document, path.parent)
     try:
-        return Recipe.model_validate(document)
+        recipe = Recipe.model_validate(document)
     except ValidationError as error:
         raise DatagenError(f"{path}: {_sentence(error)}") from error
+    try:
+        recipe.model_dump_json()
+    except ValueError as error:  # a lone surrogate, which YAML can write as "\ud800"
+        raise DatagenError(f"{path} has text that is not Unicode: {error}. Correct it.") from error
+    return recipe
 
 
 def _set(document: dict[str, Any], key: str, value: object) -> None:

@@ -12,6 +12,7 @@ A policy file is YAML::
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -202,14 +203,17 @@ def load_policy(source: str | Path | Mapping[str, Any]) -> Policy:
     if isinstance(source, Mapping):
         return _policy(source, "policy")
     path = _SHIPPED / f"{source}.yaml" if str(source) in policy_names() else Path(source)
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises for names that are too long)
         raise PolicyError(
             f'policy: "{source}" is neither a shipped policy nor a file; {nearest(source, policy_names())}, '
             "or give the path of a YAML file."
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        json.dumps(content, ensure_ascii=False, default=str, skipkeys=True).encode()  # a cycle, or half a character
+    except OSError as error:
+        raise PolicyError(f"policy: {path} cannot be read ({error.strerror}); give another file.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date that is none
         told = " ".join(str(error).split())
         raise PolicyError(f"policy: {path} is not YAML in UTF-8 ({told}); correct the file.") from error
     return _policy({"name": path.stem, **content} if isinstance(content, Mapping) else content, str(path))
@@ -217,11 +221,13 @@ def load_policy(source: str | Path | Mapping[str, Any]) -> Policy:
 
 def _policy(content: object, where: str) -> Policy:
     if not isinstance(content, Mapping):
-        raise PolicyError(f"{where}: {content!r} is no policy; write a mapping with name, purpose and rules.")
+        raise PolicyError(f"{where}: {content!r:.200} is no policy; write a mapping with name, purpose and rules.")
     _refuse_unknown(content, ("name", "purpose", "rules"), where)
     rules = content.get("rules")
     if not isinstance(rules, Sequence) or isinstance(rules, str):
-        raise PolicyError(f"{where}.rules: {rules!r} is no list; list the rules, one mapping with the key rule each.")
+        raise PolicyError(
+            f"{where}.rules: {rules!r:.200} is no list; list the rules, one mapping with the key rule each."
+        )
     for key, default in (("name", "unnamed"), ("purpose", "")):
         if not isinstance(content.get(key, default), str):
             raise PolicyError(f"{where}.{key}: {content[key]!r} is no text; write a text.")

@@ -124,7 +124,10 @@ def local_server(
             "'datagen[cpu]', or name a running server with --endpoint http://host:port/v1."
         )
     port = _free_port()
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"} if Path(weights or model).is_dir() else dict(os.environ)
+    # Without it `python -m`, here and in vLLM's own processes, imports a `datasets.py` from where datagen was started.
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    if Path(weights or model).is_dir():
+        environment["HF_HUB_OFFLINE"] = "1"
     if not gpu_count():
         environment |= {key: value for key, value in _CPU_ENVIRONMENT.items() if key not in environment}
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -183,8 +183,9 @@ def _keep_settings(
     if path.exists():
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+        except (OSError, ValueError, RecursionError):
             before = {}
+        before = before if isinstance(before, dict) else {}
         changed = [
             f"{name} was {before.get(name)}, is {value}"
             for name, value in recorded.items()

@@ -67,11 +67,11 @@ class Journal:
     def _read(self) -> bool:
         """Read the answers, and return whether the file ends within a line."""
         text = self._path.read_text(encoding="utf-8", errors="replace")
-        for line in text.splitlines():
+        for line in text.split("\n"):  # str.splitlines() would cut an answer at U+2028
             try:
                 entry = json.loads(line)
                 self.answers[entry["key"]] = entry["answer"]
-            except (ValueError, LookupError, TypeError):
+            except (ValueError, LookupError, TypeError, RecursionError):
                 continue
         return bool(text) and not text.endswith("\n")
 
