@@ -96,7 +96,7 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
             if resumed:
                 console.print(f"Going on: {before.total():,} of {index.count:,} images are in complete parts.")
             with (
-                served(recipe, directory.server_log, console) as engines,
+                served(recipe, directory.path, console) as engines,
                 ProgressLine(console, index.count, before) as line,
             ):
                 job = Job(engines.recipe, CarriedPolicy.of(policy), directory.index, directory.parts, engines.keys)

@@ -31,7 +31,7 @@ def preview(recipe: Recipe, count: int, console: Console) -> None:
     drawn, total = _draw(recipe, count)
     with (
         tempfile.TemporaryDirectory(prefix="datagen-") as folder,
-        served(recipe, Path(folder) / "server.log", console) as (ready, keys, _),
+        served(recipe, Path(folder), console) as (ready, keys, _),
     ):
         started = time.monotonic()
         rows = asyncio.run(_rows(RowMaker(ready, CarriedPolicy.of(policy), keys), drawn))

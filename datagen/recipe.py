@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from datagen.engine import access
 from datagen.errors import DatagenError, nearest
 from prompts import Prompt, PromptError, Sampling, load_prompt
 
@@ -92,13 +93,12 @@ class Engine(_Section):
     @field_validator("endpoints")
     @classmethod
     def _base_urls(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
-        for url in endpoints:
-            if not url.startswith(("http://", "https://")):
-                raise ValueError(f"'{url}' is no base URL; write it as http://host:port/v1")
-        return tuple(url.rstrip("/") for url in endpoints)
+        return tuple(map(access.base_url, endpoints))
 
     @model_validator(mode="after")
     def _something_to_serve(self) -> Self:
+        if self.api_key_env is not None and not access.is_variable(self.api_key_env):
+            raise ValueError(f"api_key_env {access.NO_VARIABLE}")
         if not self.model and not self.endpoints:
             raise ValueError("name a model, or give endpoints that serve one")
         return self
@@ -303,7 +303,9 @@ def _sentence(error: ValidationError) -> str:
         return f"the field {field} is missing; add it."
     message = fault["msg"].removeprefix("Value error, ").rstrip(".")
     value = fault["input"]
-    shown = f"{field} is {_shown(value)}, but " if not isinstance(value, Recipe | dict) or not value else ""
+    secret = fault["loc"][:1] == ("engines",) and any(mark in str(value) for mark in "@?#")
+    hidden = secret or (isinstance(value, Recipe | dict) and value)
+    shown = "" if hidden else f"{field} is {_shown(value)}, but "
     if not field:
         return f"{message}."
     return f"{shown or field + ': '}{message[:1].lower()}{message[1:]}."
@@ -334,13 +336,6 @@ def api_key(engine: Engine) -> str | None:
     """Return the engine's API key from the environment.
 
     Raises:
-        DatagenError: the recipe names a variable that is not set.
+        DatagenError: the recipe names a variable that is not set, or that holds more than a key.
     """
-    if engine.api_key_env is None:
-        return None
-    key = os.environ.get(engine.api_key_env, "").strip()
-    if not key:
-        raise DatagenError(
-            f"The environment variable {engine.api_key_env} (api_key_env) is not set; export the API key in it."
-        )
-    return key
+    return None if engine.api_key_env is None else access.api_key(engine.api_key_env)

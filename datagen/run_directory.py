@@ -7,7 +7,7 @@ index.parquet  all images, see `datagen.index`
 parts/         what is done, see `datagen.parts`
 train/ dropped/ failed/ manifest.json README.md    the cut, see `datagen.cut`
 run.log.jsonl  one line a session: how long it took, how much was made
-server.log     of a vLLM server that datagen started
+server-*.log   what the vLLM servers that datagen started have printed, one file an engine, all starts in it
 ```
 
 A process that is killed can leave files of its own behind (`*.unfinished`, `.listing-*`, `.discarded-*`, `.cut`).
@@ -61,7 +61,6 @@ class RunDirectory:
         self._judged_by = path / "parts" / "judged_by.txt"
         self._uncut = path / "parts" / "uncut"
         self.manifest = path / "manifest.json"
-        self.server_log = path / "server.log"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
