@@ -3,8 +3,9 @@
 import sys
 
 if not sys.flags.safe_path:
-    # The working directory, which `python -m` puts first: a `datasets.py` there would hide the library.
-    sys.path.append(sys.path.pop(0))
+    # The working directory, which `python -m` puts first: a `datasets.py` there would hide the library. `main` puts it
+    # last.
+    del sys.path[0]
 
 from datagen.cli import main
 
