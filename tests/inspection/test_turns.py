@@ -102,7 +102,7 @@ def test_sheets_and_pages_name_turns_and_speakers(tmp_path: Path) -> None:
     assert "指示  あなたは何でも答えます。" in told
     assert "問  何ですか？" in told
     assert "答  犬です。" in told
-    assert "  system あなたは何でも答えます。" in list(sample_lines(row))
+    assert "  system あなたは何でも答えます。" in [line.plain for line in sample_lines(row)]
     with StoredRows(run) as stored:
         (card,) = take_cards(stored, [0])
     assert [message.role for message in card.messages][:2] == ["system", "user"]
