@@ -81,7 +81,7 @@ def sample_lines(row: dict[str, Any]) -> Iterator[Text]:
     state = (row["state"], _COLOURS[row["state"]])
     yield styled(state, " ", (on_one_line(row["key"]), "bold"), "  ", _clipped(row["caption"]))
     for message in row["messages"]:
-        mark = {"user": "問", "assistant": "答"}.get(message["role"], message["role"])
+        mark = {"user": "問", "assistant": "答"}.get(message["role"], on_one_line(message["role"]))
         yield styled(f"  {mark} {_clipped(message['content'])}")
     for finding in row["findings"]:
         quoted = on_one_line(f"「{finding['text']}」 {finding['evidence']}")

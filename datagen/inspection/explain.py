@@ -97,12 +97,13 @@ def _conversation(row: dict[str, Any]) -> Iterator[Text]:
     if texts:
         yield Text()
     for turn, mark, content in texts:
-        text = styled(content or "")
+        content = content or ""
+        text = styled(content)
         for finding in row["findings"] or []:
             if finding["turn"] == turn:
                 start, end = (len(shown(content[: finding[place]])) for place in ("start", "end"))
                 text.stylize(_MARK, start, end)
-        yield Text.assemble((f"{mark}  ", "bold"), text)
+        yield Text.assemble((f"{on_one_line(mark)}  ", "bold"), text)
 
 
 def _verdict(row: dict[str, Any]) -> Iterator[Text]:

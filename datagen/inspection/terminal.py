@@ -31,7 +31,7 @@ def print_report(report: Report, console: Console) -> None:
     if together := _together(report):
         console.print(f"Most often together: {together}", soft_wrap=True)
     for line in unused_lines(report.unused_marks):
-        console.print(styled(line, "red"), soft_wrap=True)
+        console.print(styled((on_one_line(line), "red")), soft_wrap=True)
     for failure in report.failures:
         example = on_one_line(failure.examples[0][:90])
         console.print(styled(("failed", "red"), f", {failure.name}: {failure.rows:,}   ", (example, "dim")))
