@@ -16,6 +16,7 @@ from typing import IO, NamedTuple, Self
 
 from PIL import Image
 
+from datagen.colours import in_srgb
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.images import Picture, prepare
@@ -239,7 +240,8 @@ def _checked(data: bytes) -> tuple[Picture, bytes]:
     encoded = io.BytesIO()
     with Image.open(io.BytesIO(picture.data)) as image:
         image.draft("RGB", THUMBNAIL)
-        image.convert("RGB").resize(THUMBNAIL).save(encoded, "JPEG", quality=95)
+        small = in_srgb(image, image.info.get("icc_profile"), image.mode).resize(THUMBNAIL)
+        small.save(encoded, "JPEG", quality=95)
     return picture, encoded.getvalue()
 
 
