@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageCms
 
 _MOST_BYTES = 4 << 20  # printing profiles have up to about 3 MB
@@ -78,6 +79,7 @@ def _built(profile: bytes) -> ToSrgb | None:
 
 def _is_of_use(found: ToSrgb) -> bool:
     """Whether white stays light, black stays dark, and some colour is changed."""
+    samples: npt.NDArray[np.uint8]
     if found.mode == "RGB":
         samples = np.stack(np.meshgrid(_GRID, _GRID, _GRID, indexing="ij"), axis=-1).reshape(1, -1, 3)
     elif found.mode == "L":
