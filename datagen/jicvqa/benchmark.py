@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datagen.errors import DatagenError
+from datagen.failures import Failure
 from datagen.jicvqa.classes import ClassLists, load_classes
 from datagen.jicvqa.distractors import Distractors, load_distractors
 from datagen.jicvqa.questions import Question, UnreadableQuestionError, read_question
@@ -95,9 +96,12 @@ def _explicit(table: Path) -> tuple[list[Question], Callable[[str], bytes] | Non
     opened = open_table(str(table))
 
     def picture(identity: str) -> bytes:
-        data = opened.picture(place[identity])
-        if data is None:
-            raise DatagenError(f"{table} has no picture for the question {identity}.")
+        try:
+            data = opened.picture(place[identity])
+        except Failure as failure:
+            raise DatagenError(f"{table}, question {identity}: {failure.message}.") from failure
+        if isinstance(data, str):
+            raise DatagenError(f"{table} has no picture for the question {identity}, only its path; build it again.")
         return data
 
     return questions, picture
