@@ -10,6 +10,7 @@ import argparse
 import io
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,7 +40,10 @@ ANSWER = "{}番の通りにある、赤い屋根の建物の写真です。手�
 class Names:
     """A source of names alone."""
 
+    column = None
+
     def __init__(self, count: int) -> None:
+        self.passed_over: Counter[str] = Counter()
         self._count = count
 
     def entries(self) -> Iterator[Entry]:

@@ -2,14 +2,15 @@
 
 A picture that every consumer reads alike (JPEG, PNG or WebP, upright, opaque, 8-bit, one frame) and that is under the
 pixel limit keeps its bytes. All others (EXIF orientation, CMYK, alpha, 16-bit, animation, TIFF, too many pixels, …)
-are made into one upright RGB JPEG. Every picture is decoded once, at reduced size where the format allows, which finds
-files that are cut short and gives the perceptual hash.
+are made into one upright RGB JPEG, in sRGB. Every picture is decoded once, at reduced size where the format allows,
+which finds files that are cut short and gives the perceptual hash.
 """
 
 import hashlib
 import io
 import logging
 import math
+import re
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,16 +20,21 @@ import orjson
 import pybase64
 from PIL import Image, UnidentifiedImageError
 
+from datagen.colours import in_srgb
 from datagen.failures import Failure
+from datagen.formats import described
 from datagen.recipe import Images
 
 # Formats whose decoders are fed untrusted bytes; leaves out those that run other programs (EPS), read other files, or
 # hide the size of the picture until it is decoded (ICO).
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+_READ = f"{', '.join(_FORMATS[:-1])} and {_FORMATS[-1]} are read"
 _PASSED_THROUGH = {"JPEG": (".jpg", "image/jpeg"), "PNG": (".png", "image/png"), "WEBP": (".webp", "image/webp")}
 _HASH_SIDE = 32
 _HASH_BITS_SIDE = 8
 _EXIF_ORIENTATION = 0x0112
+_DNG_VERSION = 50706
+_SUBFILE_TYPE, _REDUCED_COPY = 254, 1
 _JPEG_MAX_SIDE = 65500
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -96,13 +102,19 @@ def prepare(data: bytes, limits: Images) -> Picture:
             raise Failure(
                 "corrupt_image", "the file begins as a picture does, but it is cut short or broken"
             ) from error
-        raise Failure("not_an_image", f"no picture format that is read here (starts with {data[:8]!r})") from error
+        raise Failure("not_an_image", f"the file is {described(data)}; {_READ}") from error
     except Failure:
         raise
     except MemoryError:
         raise
     except Exception as error:  # decoders of broken files raise anything from SyntaxError to struct.error
-        raise Failure("corrupt_image", f"{type(error).__name__}: {error}") from error
+        raise Failure("corrupt_image", f"{type(error).__name__}{_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what a decoder says up to the first quotation, which may be of any file that a table names."""
+    said = re.split(r"[:'\"(\[{<]", str(error), maxsplit=1)[0].strip()
+    return f": {said}" if " " in said else ""
 
 
 def _begins_as_picture(prefix: bytes) -> bool:
@@ -118,6 +130,8 @@ def _begins_as_picture(prefix: bytes) -> bool:
 
 def _prepared(image: Image.Image, data: bytes, limits: Images) -> Picture:
     width, height = image.size
+    if _is_camera_raw(image, data):
+        raise Failure("not_an_image", f"the file is a camera raw file, and holds a preview alone; {_READ}")
     if width * height > limits.max_pixels:
         raise Failure("too_large", f"{width}×{height} pixels; images.max_pixels allows {limits.max_pixels:,}")
     if min(width, height) < limits.min_side:
@@ -130,6 +144,14 @@ def _prepared(image: Image.Image, data: bytes, limits: Images) -> Picture:
     encoded = io.BytesIO()
     upright.save(encoded, "JPEG", quality=92, subsampling=0)
     return Picture(encoded.getvalue(), ".jpg", "image/jpeg", *upright.size, perceptual_hash(upright))
+
+
+def _is_camera_raw(image: Image.Image, data: bytes) -> bool:
+    """Whether a TIFF is a DNG, CR2, NEF, ARW …, whose first picture is a small one of what its sensor saw."""
+    if image.format != "TIFF":
+        return False
+    tags = image.tag_v2  # type: ignore[attr-defined]  # of TIFF alone
+    return data[8:10] == b"CR" or _DNG_VERSION in tags or tags.get(_SUBFILE_TYPE) == _REDUCED_COPY
 
 
 def _reads_alike_everywhere(image: Image.Image) -> bool:
@@ -150,7 +172,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _shrunk(image: Image.Image, pixels: int) -> Image.Image:
-    """Return the first frame, upright, opaque, 8-bit RGB, with at most so many pixels."""
+    """Return the first frame, upright, opaque, 8-bit RGB in sRGB, with at most so many pixels."""
     width, height = image.size
     scale = min(1.0, math.sqrt(pixels / (width * height)), _JPEG_MAX_SIDE / max(width, height))
     size = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
@@ -158,12 +180,14 @@ def _shrunk(image: Image.Image, pixels: int) -> Image.Image:
         image.draft("RGB", size)  # JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the time
     image.load()
     orientation = _orientation(image)
-    shrunk = _opaque(_eight_bit(image))
+    samples = _eight_bit(image)
+    shrunk = samples if samples.mode == "CMYK" else _opaque(samples)
     if scale < 1.0:
         shrunk = shrunk.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    shrunk = in_srgb(shrunk, image.info.get("icc_profile"), samples.mode)
     if orientation in _UPRIGHT:
         shrunk = shrunk.transpose(_UPRIGHT[orientation])
-    shrunk.info = {}  # comments and the like stay behind
+    shrunk.info = {}  # comments, profiles and the like stay behind
     return shrunk
 
 

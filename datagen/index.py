@@ -10,12 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from datagen import recipe
 from datagen.errors import DatagenError
-from datagen.sources import Entry, Source
+from datagen.sources import Entry, Source, told
 
 _FIELDS: "list[pa.Field[Any]]" = [
     pa.field("id", pa.string()),
@@ -27,6 +29,7 @@ _FIELDS: "list[pa.Field[Any]]" = [
     pa.field("license", pa.string()),
 ]
 SCHEMA = pa.schema(_FIELDS)
+_SETTLED = b"datagen.source"
 
 
 class Listed(NamedTuple):
@@ -46,10 +49,19 @@ def row_id(key: str) -> str:
     return xxhash.xxh3_128_hexdigest(key.encode("utf-8", "surrogatepass"))
 
 
-def write_index(source: Source, path: Path, part_rows: int, limit: int | None = None) -> int:
+def write_index(
+    source: Source, path: Path, part_rows: int, limit: int | None = None, settled: recipe.Source | None = None
+) -> int:
     """List a source into an index and return the number of images.
 
     The file appears by rename when it is complete. Memory does not grow with the number of images.
+
+    Args:
+        source: what is listed.
+        path: of the index.
+        part_rows: images a part.
+        limit: only the first so many images.
+        settled: the settings that the source was opened with; their kind and column are kept with the listing.
 
     Raises:
         DatagenError: the source cannot be listed, or is empty.
@@ -57,16 +69,21 @@ def write_index(source: Source, path: Path, part_rows: int, limit: int | None = 
     entries = islice(source.entries(), limit)
     unfinished = path.with_suffix(".unfinished")
     count = 0
-    with pq.ParquetWriter(unfinished, SCHEMA, compression="zstd") as writer:
+    decided = {"kind": settled.kind, "column": settled.column} if settled else None
+    schema = SCHEMA.with_metadata({_SETTLED: orjson.dumps(decided)}) if decided else SCHEMA
+    with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
         while rows := [(row_id(entry.key), *_cells(entry)) for entry in islice(entries, part_rows)]:
             columns = [
                 pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)
             ]
-            writer.write_batch(pa.record_batch(columns, schema=SCHEMA), row_group_size=part_rows)
+            writer.write_batch(pa.record_batch(columns, schema=schema), row_group_size=part_rows)
             count += len(rows)
     if not count:
         unfinished.unlink()
-        raise DatagenError("The source holds no images; check source.path (--images), and source.column for tables.")
+        others = f" among {told(source.passed_over)}" if source.passed_over else ""
+        raise DatagenError(
+            f"The source holds no images{others}; check source.path (--images), and source.column for tables."
+        )
     os.replace(unfinished, path)  # noqa: PTH105
     return count
 
@@ -90,6 +107,11 @@ class Index:
         self.count: int = self._file.metadata.num_rows
         self.parts: int = self._file.num_row_groups
         self._part_rows: int = self._file.metadata.row_group(0).num_rows
+
+    def settled(self, settings: recipe.Source) -> recipe.Source | None:
+        """Return the settings with the kind and column that the listing was made with; none where it does not say."""
+        decided = (self._file.schema_arrow.metadata or {}).get(_SETTLED)
+        return settings.model_copy(update=orjson.loads(decided)) if decided else None
 
     def part(self, number: int) -> list[Listed]:
         """Return the images of one part, in the source's order."""

@@ -24,7 +24,7 @@ from datagen.ray_tasks import run_remotely
 from datagen.recipe import Recipe, Source
 from datagen.run_directory import RunDirectory
 from datagen.serving import check_given_endpoints, served
-from datagen.sources import open_source
+from datagen.sources import open_source, settled, told
 from datagen.worker import Job, Progress
 from filters import Policy
 
@@ -62,10 +62,10 @@ def run(recipe: Recipe, out: Path, console: Console, *, fresh: bool = False, ret
 
 def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_failed: bool) -> Outcome:
     policy = read_policy(recipe.policy)
-    source = open_source(recipe.source, recipe.images.max_bytes)
     directory = RunDirectory(out.absolute())
-    if fresh or not directory.index.exists():  # an unreadable source is found before anything is written
-        next(source.entries(), None)
+    source: Source | None = None
+    if fresh or not directory.index.exists():
+        source = _looked_at(recipe, directory.path)
     with directory.locked():
         directory.wait_for_workers(console)
         if fresh:
@@ -77,11 +77,15 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
         if not listed_before:
             check_given_endpoints(recipe)  # before a source is listed, which may take long
             listing = directory.listing()
-            run_remotely(_list, recipe.source, recipe.images.max_bytes, listing, recipe.output.part_rows)
+            source = source or _looked_at(recipe, directory.path)
+            passed_over = run_remotely(_list, source, recipe.images.max_bytes, listing, recipe.output.part_rows)
             listing.replace(directory.index)
+            if passed_over:
+                console.print(f"Not taken for pictures by their names: {passed_over}.", markup=False, soft_wrap=True)
         index = Index(directory.index)
         if listed_before:
             console.print(_listed_before(directory, index), markup=False, soft_wrap=True)
+        source = index.settled(recipe.source)
         if retry_failed:
             again = sum(reopen_failed(directory.parts, number) for number in range(index.parts))
             console.print(f"{again:,} failed images are tried again.")
@@ -90,6 +94,8 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
         making = 0.0
         progress: list[Progress] = []
         if numbers:
+            source = source or settled(recipe.source, recipe.images.max_bytes)  # an index of an older version
+            open_source(source, recipe.images.max_bytes)  # one that is gone stops the run, and fails no row
             directory.note_uncut()
             sealed = sorted(set(range(index.parts)).difference(numbers))
             before = _states([part_path(directory.parts, number) for number in sealed])
@@ -99,7 +105,8 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
                 served(recipe, directory.path, console) as engines,
                 ProgressLine(console, index.count, before) as line,
             ):
-                job = Job(engines.recipe, CarriedPolicy.of(policy), directory.index, directory.parts, engines.keys)
+                made_from = engines.recipe.model_copy(update={"source": source})
+                job = Job(made_from, CarriedPolicy.of(policy), directory.index, directory.parts, engines.keys)
                 started = time.monotonic()
                 progress = make_parts(job, numbers, recipe.workers, line, engines.check)
                 making = time.monotonic() - started
@@ -125,11 +132,30 @@ def _listed_before(directory: RunDirectory, index: Index) -> str:
     )
 
 
-def _list(settings: Source, max_bytes: int, path: Path, part_rows: int) -> int:
-    count = write_index(open_source(settings, max_bytes), path, part_rows, settings.limit)
+def _looked_at(recipe: Recipe, out: Path) -> Source:
+    """Return how the source is read, which is decided here once; one that is unreadable is found before the start.
+
+    Raises:
+        DatagenError: it cannot be read, or the run would be written into it.
+    """
+    folder = Path(recipe.source.path)
+    if recipe.source.kind != "hub" and folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
+        raise DatagenError(
+            f"--out {out} lies in source.path {folder}, and what is written would be among the pictures; choose an "
+            "--out outside of it."
+        )
+    source = settled(recipe.source, recipe.images.max_bytes)
+    next(open_source(source, recipe.images.max_bytes).entries(), None)
+    return source
+
+
+def _list(settings: Source, max_bytes: int, path: Path, part_rows: int) -> str:
+    """List a source into an index, and return what it passed over."""
+    source = open_source(settings, max_bytes)
+    write_index(source, path, part_rows, settings.limit, settings)
     with path.open("rb") as file:
         os.fsync(file.fileno())
-    return count
+    return told(source.passed_over)
 
 
 def _states(sealed: list[Path]) -> Counter[str]:

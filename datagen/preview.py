@@ -16,7 +16,7 @@ from datagen.progress import duration
 from datagen.recipe import Recipe
 from datagen.records import Row
 from datagen.serving import served
-from datagen.sources import Entry, open_source
+from datagen.sources import Entry, open_source, settled
 from datagen.summary import sample_lines
 from datagen.worker import RowMaker
 
@@ -28,6 +28,7 @@ def preview(recipe: Recipe, count: int, console: Console) -> None:
         DatagenError: as for a run.
     """
     policy = read_policy(recipe.policy)
+    recipe = recipe.model_copy(update={"source": settled(recipe.source, recipe.images.max_bytes)})
     drawn, total = _draw(recipe, count)
     with (
         tempfile.TemporaryDirectory(prefix="datagen-") as folder,

@@ -28,7 +28,7 @@ class Source(_Section):
         path: a folder of pictures, a table of paths or URLs (.csv, .jsonl, .parquet), Parquet files or a saved
             `datasets` directory with an image column, WebDataset archives (.tar), or the name of a data set on the
             Hugging Face hub.
-        kind: how to read `path`; `auto` decides by looking at it.
+        kind: how to read `path` (`dataset` is a saved `datasets` directory); `auto` decides by looking at it, once.
         column: the column with the image, path or URL; found by itself when it is named image, path, file_name or url.
             Of WebDataset archives, the extension of the pictures (`seg.png`); without it, all pictures.
         split: the split of a hub data set.
@@ -39,7 +39,7 @@ class Source(_Section):
 
     name: str = "images"
     path: str
-    kind: Literal["auto", "folder", "table", "parquet", "webdataset", "hub"] = "auto"
+    kind: Literal["auto", "folder", "table", "parquet", "dataset", "webdataset", "hub"] = "auto"
     column: str | None = None
     split: str = "train"
     limit: int | None = Field(None, ge=1)

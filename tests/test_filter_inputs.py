@@ -6,6 +6,7 @@ import decimal
 import json
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from datagen.recipe import Output
 from datagen.records import MESSAGES as MESSAGES_TYPE
 from filters import load_policy
 from tests.conftest import picture
-from tests.without_ray import calls_here
+from tests.without_ray import without_ray
 
 GOOD = {"id": "good", "question": "何の花ですか？", "answer": "これは満開の桜の花です。"}
 ASKING = {"id": "asking", "question": "何の花ですか？", "answer": "これは桜の花です。ほかに何を知りたいですか？"}
@@ -37,10 +38,9 @@ BOTH = {"good": "kept", "asking": "dropped"}
 
 
 @pytest.fixture(autouse=True)
-def _without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datagen.filtering.side_by_side", calls_here)
-    monkeypatch.setattr("datagen.inspection.verdicts.side_by_side", calls_here)
-    monkeypatch.setattr("datagen.inspection.verdicts.start_ray", lambda: None)
+def _without_ray() -> Iterator[None]:
+    with without_ray():
+        yield
 
 
 def filtered(source: Path, out: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from datagen.index import Index, write_index
 from datagen.recipe import Images, Source
 from datagen.records import PART_SCHEMA, ErrorRecord, PartRow
 from datagen.sources import open_source
+from tests.images import profiles
 
 LIMITS = Images(max_bytes=100_000, max_pixels=1_000_000, min_side=1, send_pixels=1500)
 PICTURE_FAILURES = {"not_an_image", "corrupt_image", "too_large", "too_small"}
@@ -130,6 +131,41 @@ def test_every_encoding_is_read_and_cut_at_any_place_ends_well(encoding: bytes) 
     assert isinstance(prepare(encoding, LIMITS), Picture)
     for end in range(0, len(encoding), max(1, len(encoding) // 60)):
         assert_ends_well(encoding[:end])
+
+
+PROFILES = [
+    profiles.rgb_profile(profiles.DISPLAY_P3),
+    profiles.rgb_profile(profiles.DISPLAY_P3, profiles.gamma_curve(1.8)),
+    profiles.grey_profile(1.8),
+    profiles.cmyk_profile(),
+]
+
+
+@st.composite
+def mutated_profiles(draw: st.DrawFn) -> bytes:
+    """A valid profile with bytes changed, its table of tags above all, cut short or with noise behind."""
+    data = bytearray(draw(st.sampled_from(PROFILES)))
+    for _ in range(draw(st.integers(1, 8))):
+        place = draw(st.one_of(st.integers(12, 24), st.integers(128, 260), st.integers(0, len(data) - 4)))
+        place = min(place, len(data) - 4)
+        data[place : place + 4] = draw(
+            st.sampled_from(
+                [bytes(4), b"\xff" * 4, b"\x7f\xff\xff\xff", b"\0\0\0\1", b"mft1", b"mAB ", b"curv", b"para"]
+            )
+            | st.binary(min_size=4, max_size=4)
+        )
+    end = draw(st.integers(130, len(data)) | st.just(len(data)))
+    return bytes(data[:end]) + draw(st.binary(max_size=300))
+
+
+@pytest.mark.filterwarnings("ignore")
+@quick
+@given(mutated_profiles(), st.sampled_from(["RGB", "L", "CMYK"]))
+def test_no_profile_loses_a_picture(profile: bytes, mode: str) -> None:
+    file = io.BytesIO()
+    Image.fromarray(_SAMPLES).convert(mode).save(file, "TIFF", icc_profile=profile)
+    picture = prepare(file.getvalue(), LIMITS)
+    assert (picture.suffix, len(picture.phash)) == (".jpg", 16)
 
 
 _opened: list[str] | None = None

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from datagen.sources import Entry
 class Listing:
     """A source of so many entries."""
 
+    column = None
+
     def __init__(self, count: int) -> None:
+        self.passed_over: Counter[str] = Counter()
         self.listed = 0
         self._count = count
 
@@ -58,6 +62,13 @@ def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_index(Listing(100), tmp_path / name, part_rows=8)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_an_empty_source_says_what_it_passed_over(tmp_path: Path) -> None:
+    source = Listing(0)
+    source.passed_over.update({".gz": 3})
+    with pytest.raises(DatagenError, match=r"holds no images among 3 \.gz; check source\.path"):
+        write_index(source, tmp_path / "index.parquet", part_rows=8)
 
 
 def test_the_index_appears_only_when_it_is_complete(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from datagen.run_directory import RunDirectory
 from filters import load_policy
 from tests.conftest import ROOT, called, picture
 from tests.jicvqa.conftest import model_server
-from tests.without_ray import calls_here, run_here, without_ray
+from tests.without_ray import run_here, without_ray
 
 HOSTILE = "exp[old][red]\x1b]0;pwned\x07\x1b[2J\x9b1m\u202egnp\u2066\r\b\x7f"
 NAME = HOSTILE.replace("[", "")
@@ -90,9 +90,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _without_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("datagen.inspection.verdicts.side_by_side", calls_here)
-    monkeypatch.setattr("datagen.filtering.side_by_side", calls_here, raising=False)
+def _without_ray() -> Iterator[None]:
     with without_ray():
         yield
 

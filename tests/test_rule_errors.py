@@ -1,22 +1,19 @@
 """A rule of a user's that raises on one row costs that row its verdict, and nothing else: its answers are kept."""
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pyarrow.parquet as pq
 import pytest
 
-from datagen import filtering, judging
 from datagen.filtering import filter_rows
-from datagen.inspection import recutting, verdicts
 from datagen.inspection.recutting import recut
 from datagen.recipe import Output, Recipe
 from filters import Finding, Rule, Sample, load_policy
 from tests.conftest import FakeServer, MakeRecipe
-from tests.without_ray import run_here, shard_digests, states
+from tests.without_ray import run_here, shard_digests, states, without_ray
 
 mended = False
 
@@ -31,19 +28,11 @@ class Picky(Rule):
 
 
 @pytest.fixture(autouse=True)
-def _broken(monkeypatch: pytest.MonkeyPatch) -> None:
+def _broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The rule is broken at first, and judging needs no Ray here."""
     monkeypatch.setattr(f"{__name__}.mended", False)
-
-    def calls(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], label: str) -> Iterator[Any]:
-        return (function(*args) for args in calls)
-
-    for module in (filtering, judging, verdicts):
-        monkeypatch.setattr(module, "side_by_side", calls)
-    for module in (verdicts, recutting):
-        monkeypatch.setattr(module, "start_ray", lambda: None)
-    monkeypatch.setattr("datagen.cut.side_by_side", calls)
-    monkeypatch.setattr("datagen.cut.run_remotely", lambda function, *args: function(*args))
+    with without_ray():
+        yield
 
 
 @pytest.fixture

@@ -33,8 +33,10 @@ def without_ray() -> Iterator[None]:
     with ExitStack() as patches:
         for module in ("pipeline", "cut"):
             patches.enter_context(patch(f"datagen.{module}.run_remotely", _call))
-        for module in ("cut", "judging"):
-            patches.enter_context(patch(f"datagen.{module}.side_by_side", calls_here))
+        for module in ("cut", "judging", "filtering", "inspection.verdicts"):
+            patches.enter_context(patch(f"datagen.{module}.side_by_side", _calls_here))
+        for module in ("inspection.verdicts", "inspection.recutting"):
+            patches.enter_context(patch(f"datagen.{module}.start_ray", lambda: None))
         patches.enter_context(patch("datagen.pipeline.make_parts", _make_parts))
         yield
 
@@ -43,8 +45,8 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 
 
-def calls_here(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], label: str) -> Iterator[Any]:
-    """Stand in for `datagen.fleet.side_by_side`."""
+def _calls_here(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], label: str) -> Iterator[Any]:
+    """Stand in for `datagen.ray_tasks.side_by_side`."""
     assert label
     return (function(*args) for args in calls)
 

@@ -6,6 +6,8 @@ import warnings
 
 from PIL import Image
 
+from datagen.colours import in_srgb
+
 _SIDE = 208
 _QUALITY = 62
 
@@ -18,7 +20,8 @@ def thumbnail(data: bytes) -> str:
             image.draft("RGB", (2 * _SIDE, 2 * _SIDE))
             image.thumbnail((_SIDE, _SIDE))
             encoded = io.BytesIO()
-            image.convert("RGB").save(encoded, "WEBP", quality=_QUALITY, method=6)
+            shown = in_srgb(image, image.info.get("icc_profile"), image.mode)
+            shown.save(encoded, "WEBP", quality=_QUALITY, method=6)
     except Exception:  # decoders of broken files raise anything; a card does without its picture then
         return ""
     return f"data:image/webp;base64,{base64.b64encode(encoded.getvalue()).decode()}"

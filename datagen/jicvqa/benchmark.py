@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datagen.errors import DatagenError
+from datagen.failures import Failure
 from datagen.jicvqa.classes import ClassLists, load_classes
 from datagen.jicvqa.distractors import Distractors, load_distractors
 from datagen.jicvqa.questions import Question, UnreadableQuestionError, read_question
@@ -114,9 +115,12 @@ def _explicit(table: Path) -> tuple[list[Question], Callable[[str], bytes] | Non
         raise DatagenError(f"{table}: the column image holds no pictures; it was not made by `datagen jicvqa build`.")
 
     def picture(identity: str) -> bytes:
-        data = opened.picture(place[identity])
-        if data is None:
-            raise DatagenError(f"{table} has no picture for the question {identity}.")
+        try:
+            data = opened.picture(place[identity])
+        except Failure as failure:
+            raise DatagenError(f"{table}, question {identity}: {failure.message}.") from failure
+        if isinstance(data, str):
+            raise DatagenError(f"{table} has no picture for the question {identity}, only its path; build it again.")
         return data
 
     return questions, picture

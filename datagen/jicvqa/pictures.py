@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import io
 import json
+import os
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +17,14 @@ from typing import IO, NamedTuple, Self
 
 from PIL import Image
 
+from datagen.colours import in_srgb
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.images import Picture, prepare
 from datagen.jicvqa.tables import ImageRow, Table
 from datagen.recipe import Images
+from datagen.sources.folder import read_file
+from datagen.sources.places import is_url, located
 
 THUMBNAIL = (224, 224)
 """The size, in pixels, to which llm-jp-eval-mm shrinks every picture before a model sees it."""
@@ -119,21 +123,26 @@ def reader_of(table: Table, folder: Path, cache: Path | None) -> Callable[[Image
     """Return what reads the picture of a row: from the table, from a file, or from the download cache."""
 
     def read(row: ImageRow) -> bytes:
+        place = row.place
         if table.embedded:
             try:
-                data = table.picture(row.number)
+                found = table.picture(row.number)
             except (OSError, ValueError) as error:  # pyarrow raises its own kinds of both
                 raise Failure("unreadable", f"the table is damaged here: {str(error)[:100]}") from error
-            if data is None:
-                raise Failure("unreadable", "the table has no picture in this row")
-            return data
-        path = folder / row.place if row.place else cache_path(cache, row.url) if cache and row.url else None
+            if isinstance(found, bytes):
+                return found
+            place = found
+        if is_url(place):
+            raise Failure("unreadable", f"{place[:200]} is a URL: put it in the column 'url', and use --download")
+        path = located(place, folder) if place else None
+        if cache and row.url and path is None:
+            path = os.fsencode(cache_path(cache, row.url))
         if path is None:
             raise Failure("unreadable", "there is neither a path nor a URL")
         try:
-            return path.read_bytes()
-        except OSError as error:
-            raise Failure("unreadable", f"{row.place or row.url}: {error.strerror or error}") from error
+            return read_file(path, _LIMITS.max_bytes)
+        except Failure as failure:
+            raise Failure(failure.failure_class, f"{place or row.url}: {failure.message}") from failure
 
     return read
 
@@ -239,7 +248,8 @@ def _checked(data: bytes) -> tuple[Picture, bytes]:
     encoded = io.BytesIO()
     with Image.open(io.BytesIO(picture.data)) as image:
         image.draft("RGB", THUMBNAIL)
-        image.convert("RGB").resize(THUMBNAIL).save(encoded, "JPEG", quality=95)
+        small = in_srgb(image, image.info.get("icc_profile"), image.mode).resize(THUMBNAIL)
+        small.save(encoded, "JPEG", quality=95)
     return picture, encoded.getvalue()
 
 

@@ -1,11 +1,12 @@
 """Tables of labelled pictures: CSV, Parquet, or a data set on the Hugging Face hub.
 
 Needed are `id` and `category` (or `label`); `subset`, `url`, `license`, `license_url` are kept when there. Pictures
-stand in a column `image` (embedded as the Hugging Face Image feature or as bytes, or a path), in `path` or
+stand in a column `image` (embedded as the Hugging Face Image feature, as bytes or as base64, or a path), in `path` or
 `file_name`, or behind `url`, to be downloaded; a `url` without http(s) is a path.
 """
 
 import csv
+import os
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -63,8 +64,12 @@ class Table(Protocol):
     def records(self) -> Iterator[Mapping[str, Any]]:
         """List the rows without pictures."""
 
-    def picture(self, number: int) -> bytes | None:
-        """Return the bytes of an embedded picture."""
+    def picture(self, number: int) -> bytes | str:
+        """Return the bytes of an embedded picture, or its path where the row has no bytes.
+
+        Raises:
+            Failure: the row has neither.
+        """
 
 
 class _CsvTable:
@@ -86,7 +91,7 @@ class _CsvTable:
                     )
                 yield record
 
-    def picture(self, number: int) -> bytes | None:
+    def picture(self, number: int) -> bytes | str:
         raise NotImplementedError("a CSV holds no pictures")
 
     @property
@@ -98,19 +103,26 @@ class _ParquetTable:
     local = True
 
     def __init__(self, path: Path) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
+        from datagen.sources.cells import ALLOWED, holds
+        from datagen.sources.parquet import is_base64
+        from datagen.sources.row_groups import ColumnReader
+
+        self._path = os.fsencode(path)
         self._file = pq.ParquetFile(path, memory_map=True)
         schema = self._file.schema_arrow
         self.columns = schema.names
         image = schema.field("image").type if "image" in schema.names else None
-        self._struct = image is not None and pa.types.is_struct(image)
-        self.embedded = self._struct or (image is not None and pa.types.is_binary(image))
+        if image is not None and holds(image) == "nothing":
+            raise DatagenError(
+                f"{path}: the column 'image' is of the type {' '.join(str(image).split())}, which holds no pictures: "
+                f"it must be {ALLOWED}."
+            )
+        self.embedded = image is not None and (holds(image) != "text" or is_base64(self._file, "image"))
         groups = range(self._file.num_row_groups)
         self._ends = list(accumulate(self._file.metadata.row_group(group).num_rows for group in groups))
-        self._group = -1
-        self._images: Any = None
+        self._images = ColumnReader("image")
         self._labels = _label_names(schema)
 
     def records(self) -> Iterator[Mapping[str, Any]]:
@@ -119,15 +131,12 @@ class _ParquetTable:
             for record in batch.to_pylist():
                 yield {**record, **{name: _named(record[name], labels) for name, labels in self._labels.items()}}
 
-    def picture(self, number: int) -> bytes | None:
+    def picture(self, number: int) -> bytes | str:
+        from datagen.sources.cells import picture_in
+
         group = bisect_right(self._ends, number)
-        if group != self._group:
-            self._images = self._file.read_row_group(group, columns=["image"]).column("image").combine_chunks()
-            self._group = group
         start = self._ends[group - 1] if group else 0
-        value = self._images[number - start].as_py()
-        data: bytes | None = value["bytes"] if self._struct and value else value
-        return data
+        return picture_in(self._images.cell(self._path, group, number - start))
 
 
 class _HubTable:
@@ -136,13 +145,14 @@ class _HubTable:
     def __init__(self, name: str) -> None:
         import datasets
 
+        from datagen.sources.cells import holds
+
         splits = datasets.load_dataset(name)
         self._rows = datasets.concatenate_datasets([splits[split] for split in sorted(splits)])
         self.columns = list(self._rows.column_names)
-        feature = self._rows.features.get("image")
-        self.embedded = isinstance(feature, datasets.Image)
-        if self.embedded:
-            self._rows = self._rows.cast_column("image", datasets.Image(decode=False))
+        schema = self._rows.features.arrow_schema
+        self.embedded = "image" in schema.names and holds(schema.field("image").type) in ("pictures", "octets")
+        self._images: Any = self._rows.select_columns(["image"]).with_format("arrow") if self.embedded else None
         self._labels = _label_names(self._rows.features.arrow_schema)
 
     def records(self) -> Iterator[Mapping[str, Any]]:
@@ -150,11 +160,10 @@ class _HubTable:
         for record in plain:
             yield {**record, **{name: _named(record[name], labels) for name, labels in self._labels.items()}}
 
-    def picture(self, number: int) -> bytes | None:
-        value = self._rows[number]["image"]
-        if value and value["bytes"] is None and value["path"]:
-            return Path(value["path"]).read_bytes()
-        return value["bytes"] if value else None
+    def picture(self, number: int) -> bytes | str:
+        from datagen.sources.cells import picture_in
+
+        return picture_in(self._images[number].column(0)[0])
 
 
 def open_table(name: str) -> Table:

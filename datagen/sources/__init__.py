@@ -5,6 +5,7 @@ module with a class of the shape of `Source` and one line in `open_source`.
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -33,7 +34,18 @@ class Entry(NamedTuple):
 
 
 class Source(Protocol):
-    """A source of images."""
+    """A source of images.
+
+    Attributes:
+        column: the column that is read, if there are columns; found by looking where the settings name none.
+        passed_over: what the last listing saw and did not take for a picture: how many, by suffix or kind.
+    """
+
+    @property
+    def column(self) -> str | None:
+        """See above."""
+
+    passed_over: Counter[str]
 
     def entries(self) -> Iterator[Entry]:
         """List the images, in an order that does not change between calls.
@@ -64,10 +76,31 @@ def key_of(name: bytes) -> str:
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 _SAVED_BY_DATASETS = ("dataset_info.json", "dataset_dict.json")
+_SUFFIXES_SHOWN = 8
+
+
+def settled(settings: recipe.Source, max_bytes: int) -> recipe.Source:
+    """Return the settings with what `auto` finds at `path` filled in: the kind, and the column.
+
+    It is decided once, before the listing, and kept with the index: what is put beside the pictures later changes
+    nothing.
+
+    Raises:
+        DatagenError: there is nothing at `path`, or nothing in it that can be read.
+    """
+    _refuse_missing(settings)
+    kind = _kind_of(Path(settings.path)) if settings.kind == "auto" else settings.kind
+    if kind == "parquet":
+        from datagen.sources.parquet import kind_and_column
+
+        kind, column = kind_and_column(settings)
+        return settings.model_copy(update={"kind": kind, "column": column})
+    decided = settings.model_copy(update={"kind": kind})
+    return decided.model_copy(update={"column": open_source(decided, max_bytes).column})
 
 
 def open_source(settings: recipe.Source, max_bytes: int) -> Source:
-    """Return the source that the settings name.
+    """Return the source that the settings name; the kind `auto` is settled first.
 
     Raises:
         DatagenError: there is nothing at `path`.
@@ -78,29 +111,39 @@ def open_source(settings: recipe.Source, max_bytes: int) -> Source:
     from datagen.sources.table import TableSource
     from datagen.sources.webdataset import WebDatasetSource
 
-    if settings.kind == "hub":
-        return DatasetSource(settings, max_bytes)
-    path = Path(settings.path)
-    if not os.path.exists(path):  # noqa: PTH110 (Path.exists raises for names that are too long)
+    _refuse_missing(settings)
+    match settings.kind:
+        case "auto":
+            return open_source(settled(settings, max_bytes), max_bytes)
+        case "hub" | "dataset":
+            return DatasetSource(settings, max_bytes)
+        case "table":
+            return TableSource(settings, max_bytes)
+        case "parquet":
+            return ParquetSource(settings, max_bytes)
+        case "webdataset":
+            return WebDatasetSource(settings, max_bytes)
+        case "folder":
+            return FolderSource(settings, max_bytes)
+
+
+def _refuse_missing(settings: recipe.Source) -> None:
+    # os.path.exists, because Path.exists raises for names that are too long
+    if settings.kind != "hub" and not os.path.exists(settings.path):  # noqa: PTH110
         raise DatagenError(
             f"source.path: there is no folder or file {settings.path}. Give a folder of pictures, a table, Parquet "
             "files or WebDataset archives; for a data set on the Hugging Face hub set source.kind: hub."
         )
-    if settings.kind == "table" or (settings.kind == "auto" and path.suffix.lower() in _TABLES):
-        return TableSource(settings, max_bytes)
-    if settings.kind == "auto" and any((path / name).exists() for name in _SAVED_BY_DATASETS):
-        return DatasetSource(settings, max_bytes)
-    kind = _kind_of(path) if settings.kind == "auto" else settings.kind
-    if kind == "parquet":
-        parquet = ParquetSource(settings)
-        return parquet if parquet.has_pictures else TableSource(settings, max_bytes)
-    return WebDatasetSource(settings, max_bytes) if kind == "webdataset" else FolderSource(settings, max_bytes)
 
 
 def _kind_of(path: Path) -> str:
     """Tell by the names of the files: any `.parquet` decides; a `.tar` does where there are no pictures beside it."""
     from datagen.sources.folder import files_below, is_input
 
+    if path.is_file() and path.suffix.lower() in _TABLES:
+        return "table"
+    if any((path / name).is_file() for name in _SAVED_BY_DATASETS):
+        return "dataset"
     archives = pictures = False
     for name in files_below(os.fsencode(path)) if path.is_dir() else iter([os.fsencode(path)]):
         if name.lower().endswith(b".parquet"):
@@ -108,3 +151,14 @@ def _kind_of(path: Path) -> str:
         archives = archives or name.lower().endswith(b".tar")
         pictures = pictures or is_input(os.path.basename(name))  # noqa: PTH119 (names here are bytes)
     return "webdataset" if archives and not pictures else "folder"
+
+
+def told(passed_over: Counter[str]) -> str:
+    """Return what a listing passed over as a clause, empty when it was nothing.
+
+    >>> told(Counter({".json": 1200, ".txt": 3}))
+    '1,200 .json, 3 .txt'
+    """
+    shown = passed_over.most_common(_SUFFIXES_SHOWN)
+    rest = passed_over.total() - sum(count for _, count in shown)
+    return ", ".join([f"{count:,} {name}" for name, count in shown] + ([f"{rest:,} others"] if rest else []))

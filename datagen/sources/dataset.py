@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +14,8 @@ from datagen import recipe
 from datagen.errors import DatagenError, nearest
 from datagen.failures import Failure
 from datagen.sources import Entry
-from datagen.sources.folder import read_file
+from datagen.sources.cells import ALLOWED, holds, picture_in
+from datagen.sources.places import Places, located
 
 
 class DatasetSource:
@@ -20,11 +23,12 @@ class DatasetSource:
 
     def __init__(self, settings: recipe.Source, max_bytes: int) -> None:
         self._settings = settings
-        self._max_bytes = max_bytes
+        self._places = Places(max_bytes, settings.allow_private_hosts)
+        self.passed_over: Counter[str] = Counter()
 
     @cached_property
-    def _dataset(self) -> Any:
-        """The data set without the columns that are not read; its pictures are not decoded."""
+    def _loaded(self) -> Any:
+        """The data set as Arrow has it, so that no picture is decoded."""
         import datasets
 
         settings = self._settings
@@ -37,34 +41,44 @@ class DatasetSource:
                 if settings.split not in loaded:
                     raise DatagenError(f"source.split '{settings.split}': {nearest(settings.split, loaded)}.")
                 loaded = loaded[settings.split]
-            column = self._column(loaded.features)
-            read = [name for name in ("url", "license") if name in loaded.column_names and name != column]
-            return loaded.select_columns([column, *read]).cast_column(column, datasets.Image(decode=False))
+            return loaded.with_format("arrow")
         except DatagenError:
             raise
         except Exception as error:  # the hub client raises many kinds
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DatagenError(f"source.path: the data set {settings.path} cannot be loaded ({reason}).") from error
 
-    def _column(self, features: dict[str, Any]) -> str:
-        import datasets
-
+    @cached_property
+    def column(self) -> str:
+        """The column of the pictures."""
+        schema = self._loaded.features.arrow_schema
         column = self._settings.column
-        if column and column not in features:
-            raise DatagenError(f"source.column '{column}' is not in the data set: {nearest(column, features)}.")
-        pictures = [column] if column else [name for name in features if isinstance(features[name], datasets.Image)]
-        if not pictures:
+        if column and column not in schema.names:
+            raise DatagenError(f"source.column '{column}' is not in the data set: {nearest(column, schema.names)}.")
+        found = [field.name for field in schema if holds(field.type) == "pictures"]
+        chosen = column or next((name for name in ("image", *found) if name in found), None)
+        if chosen is None:
             raise DatagenError(
-                f"source.path: the data set has no image column; name one with source.column: {', '.join(features)}."
+                "source.path: the data set has no image column; name one with source.column: "
+                f"{', '.join(schema.names)}."
             )
-        return pictures[0]
+        if holds(schema.field(chosen).type) == "nothing":
+            raise DatagenError(
+                f"source.column '{chosen}' of the data set is of the type {schema.field(chosen).type}, which holds no "
+                f"pictures: a column must be {ALLOWED}. Name another with source.column ({', '.join(schema.names)})."
+            )
+        return chosen
+
+    @cached_property
+    def _pictures(self) -> Any:
+        return self._loaded.select_columns([self.column])
 
     def entries(self) -> Iterator[Entry]:
         """List the rows."""
-        dataset = self._dataset
-        kept = dataset.column_names[1:]
-        texts = dataset.select_columns(kept) if kept else None
-        for row in range(len(dataset)):
+        loaded = self._loaded.with_format(None)
+        kept = [name for name in ("url", "license") if name in loaded.column_names and name != self.column]
+        texts = loaded.select_columns(kept) if kept else None
+        for row in range(len(loaded)):
             extra: dict[str, Any] = texts[row] if texts is not None else {}
             url, license_ = str(extra.get("url") or ""), str(extra.get("license") or "")
             yield Entry(
@@ -72,20 +86,20 @@ class DatasetSource:
             )
 
     async def read(self, entry: Entry) -> bytes:
-        """Return the picture of one row."""
-        return await asyncio.to_thread(self._read, entry.row)
+        """Return the picture of one row; its path, where it has no bytes, is looked up from the data set's folder."""
+        try:
+            cell = await asyncio.to_thread(self._cell, entry.row)
+        except (OSError, IndexError, pa.ArrowException) as error:
+            raise Failure("unreadable", f"row {entry.row} cannot be read: {error}") from error
+        found = picture_in(cell)
+        if isinstance(found, bytes):
+            return found
+        return await self._places.read(located(found, Path(self._settings.path)))
 
     async def close(self) -> None:
-        """Nothing is held open but the memory map."""
+        """Close the connections; nothing else is held open but the memory map."""
+        await self._places.close()
 
-    def _read(self, row: int) -> bytes:
-        dataset = self._dataset
-        try:
-            cell = dataset[row][dataset.column_names[0]] or {}
-        except (OSError, pa.ArrowException) as error:
-            raise Failure("unreadable", f"row {row} cannot be read: {error}") from error
-        if cell.get("bytes"):
-            return bytes(cell["bytes"])
-        if not cell.get("path"):
-            raise Failure("unreadable", f"row {row} has no picture")
-        return read_file(os.fsencode(cell["path"]), self._max_bytes)
+    def _cell(self, row: int) -> "pa.Scalar[Any]":
+        cell: pa.Scalar[Any] = self._pictures[row].column(0)[0]
+        return cell

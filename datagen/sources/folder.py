@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,28 +13,41 @@ from datagen.failures import Failure
 from datagen.sources import Entry, key_of
 
 PICTURE_SUFFIXES = frozenset(
-    b".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .tif .tiff .avif .jp2 .ppm .pgm .ico .svg .heic .heif".split()
+    b".jpg .jpeg .jpe .jfif .jif .pjpeg .png .apng .webp .gif .bmp .dib .tif .tiff .ppm .pgm .pbm .pnm .pam .ico .cur "
+    b".svg .svgz .avif .avifs .heic .heics .heif .heifs .hif .jp2 .j2k .j2c .jpc .jpf .jpx .jxl .jxr .wdp .hdp "
+    b".psd .psb .xcf .tga .pcx .exr .hdr .qoi "
+    b".dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .srw".split()
 )
 """Files with these suffixes, or with none at all, are inputs; one that is no picture ends as failed, not unseen."""
+
+_MOST_SUFFIXES = 1000
+_LONGEST_SUFFIX = 16
 
 
 class FolderSource:
     """All pictures below a folder, in the order of their names.
 
-    Linked folders are followed, each folder once. The key of an image is its path from the folder.
+    Linked folders are followed, each folder once, and directories of datagen runs are left out. The key of an image is
+    its path from the folder.
     """
+
+    column = None
 
     def __init__(self, settings: recipe.Source, max_bytes: int) -> None:
         self._root = os.fsencode(settings.path)
         self._max_bytes = max_bytes
+        self.passed_over: Counter[str] = Counter()
 
     def entries(self) -> Iterator[Entry]:
         """List the pictures."""
+        self.passed_over.clear()
         if not os.path.isdir(self._root):  # noqa: PTH112 (names here are bytes)
             raise DatagenError(f"source.path: {os.fsdecode(self._root)} is not a folder; give a folder of pictures.")
-        for path in files_below(self._root):
+        for path in files_below(self._root, self.passed_over):
             if is_input(os.path.basename(path)):  # noqa: PTH119
                 yield Entry(key_of(path[len(self._root) :].lstrip(b"/")), path)
+            else:
+                pass_over(self.passed_over, path)
 
     async def read(self, entry: Entry) -> bytes:
         """Return the bytes of one file."""
@@ -43,24 +57,41 @@ class FolderSource:
         """Nothing is held open."""
 
 
-def files_below(root: bytes) -> Iterator[bytes]:
+def files_below(root: bytes, passed_over: Counter[str] | None = None) -> Iterator[bytes]:
     """Yield all files below a folder, at any depth; those of one folder in the order of their names.
 
+    The directories of datagen runs below it are left out, and counted: their shards and archives are no part of what
+    they were made from.
+
     Raises:
-        DatagenError: a folder cannot be listed.
+        DatagenError: a folder cannot be listed, or `root` is the directory of a run itself.
     """
     seen: set[tuple[int, int]] = set()
     waiting = [(root, True)]
     while waiting:
         path, is_folder = waiting.pop()
-        if is_folder:
-            waiting += [(os.path.join(path, name), below) for name, below in reversed(_listing(path, seen))]  # noqa: PTH118
-        else:
+        if not is_folder:
             yield path
+            continue
+        listing = _listing(path, seen)
+        if (b"run.json", False) in listing and (b"parts", True) in listing:
+            if path == root:
+                raise DatagenError(
+                    f"source.path: {os.fsdecode(root)} is the directory of a datagen run; give its folder train."
+                )
+            if passed_over is not None:
+                passed_over["directories of datagen runs"] += 1
+            continue
+        waiting += [(os.path.join(path, name), below) for name, below in reversed(listing)]  # noqa: PTH118
 
 
-def files_of_kind(root: Path, suffix: str) -> list[Path]:
+def files_of_kind(root: Path, suffix: str, passed_over: Counter[str] | None = None) -> list[Path]:
     """Return the one file that is the source, or all files with a suffix below the folder that is.
+
+    Args:
+        root: the file or folder.
+        suffix: in lower case, with its dot.
+        passed_over: counts the other files.
 
     Raises:
         DatagenError: the folder cannot be listed, or holds none.
@@ -68,10 +99,23 @@ def files_of_kind(root: Path, suffix: str) -> list[Path]:
     if not root.is_dir():
         return [root]
     wanted = suffix.encode()
-    files = [Path(os.fsdecode(path)) for path in files_below(os.fsencode(root)) if path.lower().endswith(wanted)]
+    files = []
+    for path in files_below(os.fsencode(root), passed_over):
+        if path.lower().endswith(wanted):
+            files.append(Path(os.fsdecode(path)))
+        elif passed_over is not None:
+            pass_over(passed_over, path)
     if not files:
         raise DatagenError(f"source.path: {root} holds no {suffix} files; give a folder that does, or a file.")
     return files
+
+
+def pass_over(passed_over: Counter[str], name: bytes) -> None:
+    """Count a file that is not taken for a picture, by its suffix."""
+    base = os.path.basename(name)  # noqa: PTH119
+    suffix = key_of(os.path.splitext(base)[1].lower() or (base if base.startswith(b".") else b""))  # noqa: PTH122
+    known = suffix in passed_over or len(passed_over) < _MOST_SUFFIXES
+    passed_over[suffix if suffix and known and len(suffix) <= _LONGEST_SUFFIX else "of other names"] += 1
 
 
 def key_below(root: Path, path: Path) -> str:

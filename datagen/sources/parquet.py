@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,55 +15,55 @@ from datagen import recipe
 from datagen.errors import DatagenError, nearest
 from datagen.failures import Failure
 from datagen.sources import Entry, key_of
+from datagen.sources.cells import ALLOWED, holds, picture_in
 from datagen.sources.folder import files_of_kind, key_below
+from datagen.sources.places import Places, holds_picture, located
+from datagen.sources.row_groups import ColumnReader
 
-_GROUPS_HELD = 4
+COLUMNS_OF_PLACES = ("url", "image_url", "path", "image", "file_name", "file", "filename")
+_ROWS_LOOKED_AT = 16
 
 
 class ParquetSource:
     """One image a row; the key is the file and the row in it.
 
-    The picture column is a struct with `bytes` (the Image feature) or plain binary. Listing reads no pictures.
+    Listing reads no pictures. The picture of a row that has no bytes is read from its path, which is looked up from
+    the folder of the Parquet file, or from its URL.
     """
 
-    def __init__(self, settings: recipe.Source) -> None:
+    def __init__(self, settings: recipe.Source, max_bytes: int) -> None:
+        self._settings = settings
         self._root = Path(settings.path)
-        self._column = settings.column
-        self._group = lru_cache(maxsize=_GROUPS_HELD)(self._read_group)
+        self._places = Places(max_bytes, settings.allow_private_hosts)
+        self.passed_over: Counter[str] = Counter()
 
     @cached_property
-    def _files(self) -> list[Path]:
-        return files_of_kind(self._root, ".parquet")
+    def column(self) -> str:
+        """The column of the pictures."""
+        return self._settings.column or kind_and_column(self._settings)[1]
 
     @cached_property
-    def _picture_column(self) -> str | None:
-        path = self._files[0]
-        schema = _open(path).schema_arrow
-        if self._column and self._column not in schema.names:
-            raise DatagenError(
-                f"source.column '{self._column}' is not in {path}: {nearest(self._column, schema.names)}."
-            )
-        pictures = [field.name for field in schema if _holds_pictures(field.type)]
-        wanted = [self._column] if self._column else ["image", *pictures]
-        return next((name for name in wanted if name in pictures), None)
-
-    @property
-    def has_pictures(self) -> bool:
-        """Whether a column holds bytes, not only paths or URLs."""
-        return self._picture_column is not None
+    def _reader(self) -> ColumnReader:
+        return ColumnReader(self.column)
 
     def entries(self) -> Iterator[Entry]:
         """List the rows."""
-        for path in self._files:
-            file = _open(path)
-            column = self._picture_column
-            if column not in file.schema_arrow.names or not _holds_pictures(file.schema_arrow.field(column).type):
+        self.passed_over.clear()
+        files = files_of_kind(self._root, ".parquet", self.passed_over)
+        for path in files:
+            file = open_parquet(path)
+            schema = file.schema_arrow
+            data_type = schema.field(self.column).type if self.column in schema.names else None
+            # Where no row of a file has a picture, its column may be of the type null; the rows fail one by one.
+            if data_type is None or (holds(data_type) == "nothing" and not pa.types.is_null(data_type)):
                 raise DatagenError(
-                    f"source.path: {path} has no column '{column}' with pictures, as {self._files[0]} has; "
+                    f"source.path: {path} has no column '{self.column}' with pictures, as {files[0]} has; "
                     "move it out of the source, or name another column with source.column."
                 )
             name = key_below(self._root, path)
-            kept: list[str] = [column for column in ("url", "license") if column in file.schema_arrow.names]
+            kept: list[str] = [
+                column for column in ("url", "license") if column in schema.names and column != self.column
+            ]
             row = 0
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
@@ -73,27 +74,77 @@ class ParquetSource:
                     row += 1
 
     async def read(self, entry: Entry) -> bytes:
-        """Return the picture of one row; the row group around it is read once for its neighbours too."""
+        """Return the picture of one row."""
         try:
-            column = await asyncio.to_thread(self._group, entry.path, entry.row_group)
+            cell = await asyncio.to_thread(self._reader.cell, entry.path, entry.row_group, entry.row)
         except (OSError, pa.ArrowException) as error:
             raise Failure("unreadable", f"{key_of(entry.path)}: {error}") from error
-        cell = column[entry.row].as_py()
-        data = cell.get("bytes") if isinstance(cell, dict) else cell
-        if not data:
-            raise Failure("unreadable", "the row has no picture bytes")
-        return bytes(data)
+        found = picture_in(cell)
+        if isinstance(found, bytes):
+            return found
+        return await self._places.read(located(found, Path(os.fsdecode(entry.path)).parent))
 
     async def close(self) -> None:
-        """Let go of the row groups."""
-        self._group.cache_clear()
-
-    def _read_group(self, path: bytes, group: int) -> "pa.ChunkedArray[Any]":
-        file = pq.ParquetFile(os.fsdecode(path))
-        return file.read_row_group(group, columns=[self._picture_column]).column(0)
+        """Let go of files and connections."""
+        self._reader.close()
+        await self._places.close()
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def kind_and_column(settings: recipe.Source) -> tuple[Literal["parquet", "table"], str]:
+    """Decide whether Parquet files hold pictures, or are a table of paths or URLs, and in which column.
+
+    Raises:
+        DatagenError: there are no files, or none of the columns can be read; the message names the type.
+    """
+    path = files_of_kind(Path(settings.path), ".parquet")[0]
+    file = open_parquet(path)
+    schema = file.schema_arrow
+    held = {field.name: holds(field.type) for field in schema}
+    if settings.column:
+        if settings.column not in held:
+            raise DatagenError(
+                f"source.column '{settings.column}' is not in {path}: {nearest(settings.column, schema.names)}."
+            )
+        column = settings.column
+    else:
+        pictures = [name for name, what in held.items() if what == "pictures"]
+        named = [name for name in COLUMNS_OF_PLACES if name in held]
+        if held.get("image") in ("pictures", "octets") or is_base64(file, "image"):
+            column = "image"
+        elif pictures:
+            column = pictures[0]
+        elif named:
+            column = next((name for name in named if held[name] != "nothing"), named[0])
+        else:
+            raise DatagenError(
+                f"{path} has no column with pictures, and none with a path or URL ({', '.join(COLUMNS_OF_PLACES)}); "
+                f"name it with source.column. It has {', '.join(schema.names)}."
+            )
+    refuse_unreadable(path, schema, column)
+    return "table" if held[column] == "text" and not is_base64(file, column) else "parquet", column
+
+
+def refuse_unreadable(path: Path, schema: pa.Schema, column: str) -> None:
+    """Make sure that a column can hold pictures or their places.
+
+    Raises:
+        DatagenError: it cannot.
+    """
+    data_type = schema.field(column).type
+    if holds(data_type) == "nothing":
+        shown = " ".join(str(data_type).split())
+        raise DatagenError(
+            f"source.column '{column}' of {path} is of the type {shown}, which holds no pictures: a column must be "
+            f"{ALLOWED}. Name another with source.column ({', '.join(schema.names)})."
+        )
+
+
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file.
+
+    Raises:
+        DatagenError: it cannot be read.
+    """
     try:
         return pq.ParquetFile(path)
     except (OSError, pa.ArrowException, UnicodeError) as error:  # Arrow opens no file whose name is not UTF-8
@@ -102,14 +153,20 @@ def _open(path: Path) -> pq.ParquetFile:
         ) from error
 
 
+def is_base64(file: pq.ParquetFile, column: str) -> bool:
+    """Whether a column holds pictures as base64 text, by its first rows."""
+    schema = file.schema_arrow
+    if column not in schema.names or holds(schema.field(column).type) != "text":
+        return False
+    try:
+        first = next(file.iter_batches(_ROWS_LOOKED_AT, columns=[column], use_threads=False), None)
+    except (OSError, pa.ArrowException):  # rows that are damaged fail one by one
+        return False
+    return first is not None and any(holds_picture(value) for value in first.column(0).to_pylist() if value)
+
+
 def _texts(file: pq.ParquetFile, path: Path, group: int, columns: list[str]) -> dict[str, list[Any]]:
     try:
         return file.read_row_group(group, columns=columns).to_pydict()
     except (OSError, pa.ArrowException) as error:
         raise DatagenError(f"source.path: {path} is damaged ({error}); write it anew, or move it away.") from error
-
-
-def _holds_pictures(data_type: pa.DataType) -> bool:
-    if pa.types.is_struct(data_type):
-        return any(field.name == "bytes" and _holds_pictures(field.type) for field in data_type.fields)
-    return pa.types.is_binary(data_type) or pa.types.is_large_binary(data_type)

@@ -1,25 +1,30 @@
 """A table of paths or URLs: CSV, TSV, JSON lines or Parquet."""
 
-import asyncio
-import os
 import re
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from datagen import recipe
 from datagen.errors import DatagenError, nearest
+from datagen.failures import Failure
 from datagen.sources import Entry
-from datagen.sources.fetch import Fetcher
-from datagen.sources.folder import read_file
+from datagen.sources.cells import holds
+from datagen.sources.folder import files_of_kind
+from datagen.sources.parquet import COLUMNS_OF_PLACES, open_parquet, refuse_unreadable
+from datagen.sources.places import Places, is_url, located
 
-_COLUMNS = ("url", "image_url", "path", "image", "file_name", "file", "filename")
-_URL_SCHEMES = ("http://", "https://")
 _OCCURRENCE = re.compile(r"#[0-9]+\Z")
 _LISTING = """
-SELECT place, row_number() OVER (PARTITION BY place ORDER BY number), url, license
-FROM (SELECT {place} AS place, {url} AS url, {license} AS license, row_number() OVER () AS number FROM listing)
+SELECT number, place, row_number() OVER (PARTITION BY place ORDER BY number), url, license
+FROM (SELECT row_number() OVER () AS number, {place} AS place, {url} AS url, {license} AS license FROM listing)
 ORDER BY number
 """
 
@@ -34,75 +39,149 @@ class TableSource:
 
     def __init__(self, settings: recipe.Source, max_bytes: int) -> None:
         self._table = Path(settings.path)
-        self._column = settings.column
-        self._max_bytes = max_bytes
-        self._fetcher = Fetcher(max_bytes, settings.allow_private_hosts)
+        self._settings = settings
+        self._places = Places(max_bytes, settings.allow_private_hosts)
+        self.passed_over: Counter[str] = Counter()
+
+    @cached_property
+    def column(self) -> str:
+        """The column with the places."""
+        columns = self._columns
+        wanted = [self._settings.column] if self._settings.column else COLUMNS_OF_PLACES
+        for name in wanted:
+            if name in columns:
+                return name
+        if self._settings.column:
+            raise DatagenError(
+                f"source.column '{self._settings.column}' is not in {self._table}: "
+                f"{nearest(self._settings.column, columns)}."
+            )
+        raise DatagenError(
+            f"{self._table} has no column with a path or URL ({', '.join(COLUMNS_OF_PLACES)}); name it with "
+            f"source.column. It has {', '.join(columns)}."
+        )
 
     def entries(self) -> Iterator[Entry]:
         """List the rows."""
-        with duckdb.connect() as connection:
+        self.passed_over.clear()
+        columns = self._columns
+        texts = {"place": self.column} | {name: name for name in ("url", "license") if name in columns}
+        selected = {name: _text(texts.get(name)) for name in ("place", "url", "license")}
+        with self._opened() as (connection, link):
+            self._relation(connection, link, list(dict.fromkeys(texts.values()))).create_view("listing")
+            rows = connection.execute(_LISTING.format_map(selected))
+            while batch := rows.fetchmany(1024):
+                for row in batch:
+                    yield self._entry(*row)
+
+    async def read(self, entry: Entry) -> bytes:
+        """Return the bytes of the file or URL of one row."""
+        return await self._places.read(entry.path)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._places.close()
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        r"""Yield a connection, and the table under a name without `*`, `?`, `[`, `\` and `=`.
+
+        Of those DuckDB makes patterns and partitions.
+        """
+        with tempfile.TemporaryDirectory(prefix="datagen-") as folder, duckdb.connect() as connection:
+            link = Path(folder, "table")
+            link.symlink_to(self._table.absolute())
             try:
-                table = self._relation(connection)
-                texts = {"place": self._chosen(table.columns)}
-                texts |= {name: name for name in ("url", "license") if name in table.columns}
-                table = self._relation(connection, texts.values())
-                table.create_view("listing")
-                selected = {name: _text(texts.get(name)) for name in ("place", "url", "license")}
-                rows = connection.execute(_LISTING.format_map(selected))
-                while batch := rows.fetchmany(1024):
-                    for place, occurrence, url, license_ in batch:
-                        yield self._entry(place, occurrence, url, license_)
+                yield connection, str(link)
             except duckdb.Error as error:
-                reason = str(error).splitlines()[0]
+                reason = str(error).splitlines()[0].replace(str(link), str(self._table))
                 raise DatagenError(
                     f"source.path: the table {self._table} cannot be read ({reason}). Tables are UTF-8: .csv and .tsv "
                     "with a header line, .jsonl with one object a line, or .parquet."
                 ) from error
 
-    async def read(self, entry: Entry) -> bytes:
-        """Return the bytes of the file or URL of one row."""
-        place = os.fsdecode(entry.path)
-        if _is_url(place):
-            return await self._fetcher.fetch(place)
-        return await asyncio.to_thread(read_file, entry.path, self._max_bytes)
+    @cached_property
+    def _places_folder(self) -> Path:
+        return self._table if self._table.is_dir() else self._table.parent
 
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._fetcher.close()
+    @cached_property
+    def _is_parquet(self) -> bool:
+        return self._table.is_dir() or self._table.suffix.lower() == ".parquet"
 
-    def _relation(self, connection: duckdb.DuckDBPyConnection, texts: Iterable[str] = ()) -> duckdb.DuckDBPyRelation:
-        """Open the table; of JSON, the columns `texts` alone, as they are written (names may look like dates)."""
-        name = re.sub(r"([*?\[])", r"[\1]", str(self._table))
-        suffix = self._table.suffix.lower()
-        if suffix == ".parquet" or self._table.is_dir():
-            return connection.read_parquet(name if self._table.is_file() else f"{name}/**/*.parquet")
-        if suffix in (".csv", ".tsv"):
-            return connection.read_csv(name, header=True, all_varchar=True)
-        return connection.read_json(name, columns=dict.fromkeys(texts, "VARCHAR") or None)
+    @cached_property
+    def _columns(self) -> list[str]:
+        """The columns of the table; of several files, those that any of them has."""
+        if self._is_parquet:
+            files = files_of_kind(self._table, ".parquet")
+            return list(dict.fromkeys(name for path in files for name in open_parquet(path).schema_arrow.names))
+        with self._opened() as (connection, link):
+            return self._relation(connection, link, []).columns
 
-    def _chosen(self, columns: list[str]) -> str:
-        wanted = [self._column] if self._column else _COLUMNS
-        for name in wanted:
-            if name in columns:
-                return name
-        if self._column:
-            raise DatagenError(
-                f"source.column '{self._column}' is not in {self._table}: {nearest(self._column, columns)}."
-            )
-        raise DatagenError(
-            f"{self._table} has no column with a path or URL ({', '.join(_COLUMNS)}); name it with source.column. "
-            f"It has {', '.join(columns)}."
-        )
+    def _relation(
+        self, connection: duckdb.DuckDBPyConnection, link: str, columns: list[str]
+    ) -> duckdb.DuckDBPyRelation:
+        """Open the table; of JSON and Parquet these columns alone, as they are written (names may look like dates)."""
+        if self._is_parquet:
+            return connection.from_arrow(self._batches(columns))
+        name = re.sub(r"([*?\[])", r"[\1]", link)  # TMPDIR may have any name
+        if self._table.suffix.lower() in (".csv", ".tsv"):
+            return connection.read_csv(name, header=True, all_varchar=True, hive_partitioning=False)
+        types = dict.fromkeys(columns, "VARCHAR") or None
+        return connection.read_json(name, columns=types, hive_partitioning=False)
 
-    def _entry(self, place: str, occurrence: int, url: str, license_: str) -> Entry:
+    def _batches(self, columns: list[str]) -> pa.RecordBatchReader:
+        """Read columns of all files as text; one that a file lacks is empty there.
+
+        Raises:
+            DatagenError: a file has no places.
+        """
+        files = files_of_kind(self._table, ".parquet", self.passed_over)
+        schema = pa.schema([(name, pa.string()) for name in columns])
+        for path in files:
+            found = open_parquet(path).schema_arrow
+            if self.column not in found.names:
+                raise DatagenError(
+                    f"source.path: {path} has no column '{self.column}', as {files[0]} has; move it out of the source, "
+                    "or name another column with source.column."
+                )
+            data_type = found.field(self.column).type
+            if pa.types.is_null(data_type) and path != files[0]:
+                continue  # its rows are empty, and fail one by one
+            refuse_unreadable(path, found, self.column)
+            if holds(data_type) != "text":
+                raise DatagenError(
+                    f"source.column '{self.column}' of {path} holds pictures, not paths or URLs; set source.kind: "
+                    "parquet."
+                )
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for path in files:
+                file = open_parquet(path)
+                names = [name for name in columns if name in file.schema_arrow.names]
+                for batch in file.iter_batches(columns=names):
+                    texts = [
+                        _texts(batch.column(name)) if name in names else pa.nulls(batch.num_rows, pa.string())
+                        for name in columns
+                    ]
+                    yield pa.record_batch(texts, schema=schema)
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
+
+    def _entry(self, number: int, place: str, occurrence: int, url: str, license_: str) -> Entry:
+        try:
+            path = located(place, self._places_folder)
+        except Failure as failure:
+            raise DatagenError(f"source.path: row {number} of {self._table}: {failure.message}.") from failure
         key = f"{place}#{occurrence}" if occurrence > 1 or _OCCURRENCE.search(place) else place
-        if _is_url(place):
-            return Entry(key, place.encode(), url=place, license=license_)
-        return Entry(key, os.fsencode(self._table.parent / place), url=url, license=license_)
+        return Entry(key, path, url=place if is_url(place) else url, license=license_)
 
 
-def _is_url(place: str) -> bool:
-    return place.lower().startswith(_URL_SCHEMES)
+def _texts(values: "pa.Array[Any]") -> "pa.Array[Any]":
+    """Return values as text, lists and the like as Python writes them."""
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowException:
+        return pa.array([None if value is None else str(value) for value in values.to_pylist()], pa.string())
 
 
 def _text(column: str | None) -> str:

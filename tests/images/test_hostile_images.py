@@ -5,9 +5,10 @@ import struct
 import subprocess
 import sys
 import zlib
+from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from datagen.images import prepare
 from tests.images.drawing import (
@@ -68,23 +69,52 @@ def test_files_that_are_cut_short_fail_as_corrupt(image_format: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "kind"),
     [
-        b"<html>",
-        b"<!DOCTYPE html><html><body>404</body></html>",
-        b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
-        "これは写真ではありません。".encode(),
-        b"hello\n",
-        b"\0" * 4096,
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n",
-        b"%PDF-1.7\n",
-        b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic",
+        (b"<html>", "an HTML page"),
+        (b"<!DOCTYPE html><html><body>404</body></html>", "an HTML page"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "an SVG drawing"),
+        (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
+        ("これは写真ではありません。".encode(), "text"),
+        (b"root:x:0:0:root:/root:/bin/bash\n", "text"),
+        ("あ".encode() * 400, "text"),
+        (b"\0" * 4096, "of an unknown format"),
+        (b"\xff\xfe\xfd secret", "of an unknown format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n", "a PostScript file"),
+        (b"%PDF-1.7\n", "a PDF file"),
+        (b"PK\x03\x04secret", "a ZIP archive"),
+        (b"8BPS\0\1secret", "a Photoshop file"),
+        (b"\xff\x0asecret", "a JPEG XL picture"),
+        (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "an HEIC picture"),
+        (b"\x00\x00\x00\x18ftypqt  secret", "an MP4 or QuickTime film"),
     ],
 )
-def test_files_of_other_kinds_are_not_an_image(data: bytes) -> None:
+def test_files_of_other_kinds_are_not_an_image_and_are_named_by_kind(data: bytes, kind: str) -> None:
     failure = failure_of(data)
     assert failure.failure_class == "not_an_image"
-    assert repr(data[:8])[:6] in failure.message
+    assert failure.message.startswith(f"the file is {kind}; JPEG, PNG")
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # pytest undoes the filter of datagen.images
+@pytest.mark.parametrize(
+    "head", [b"", b"P", b"P0", b"P2", b"P4", b"P6", b"P6 ", b"Pf ", b"BM", b"GIF89a", b"II*\0", b"\xff\xd8"]
+)
+@pytest.mark.parametrize("tail", [b"", b"\n", b" 9 9 255\n"])
+def test_no_word_of_a_file_stands_in_its_failure(head: bytes, tail: bytes) -> None:
+    """A table from elsewhere may name any file of this machine, a key or a password too."""
+    for secret in (b"Passw0rd", b"Sesame:open", b"s3cr3t-Key 17 99 'Sesame'"):
+        message = failure_of(head + secret + tail).message
+        assert not [word for word in (b"Passw0rd", b"assw", b"Sesame", b"s3cr3t", b"Key") if word.decode() in message]
+
+
+@pytest.mark.parametrize("tags", [{50706: b"\1\4\0\0"}, {254: 1}], ids=["DNG", "a preview in front, as of NEF and ARW"])
+def test_camera_raw_files_are_not_published_as_their_previews(tags: dict[int, Any]) -> None:
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in tags.items():
+        directory[tag] = value
+    failure = failure_of(encoded(quarters(), "TIFF", tiffinfo=directory))
+    assert failure.failure_class == "not_an_image"
+    assert "camera raw" in failure.message
 
 
 def test_an_empty_file_is_not_an_image() -> None:

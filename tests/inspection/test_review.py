@@ -20,7 +20,7 @@ from datagen.inspection.terminal import unused_lines
 from datagen.recipe import Output
 from filters import load_policy
 from tests.inspection.conftest import rows_of
-from tests.without_ray import calls_here
+from tests.without_ray import without_ray
 
 RULE = "question_in_answer"
 
@@ -143,12 +143,12 @@ IDS = {
 
 
 @pytest.fixture
-def odd_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def odd_ids(tmp_path: Path) -> Path:
     """Filtered rows with hits whose ids look like numbers, dates, truth values and formulas."""
     rows = [{"id": row_id, "question": "何ですか？", "answer": "犬です。何歳ですか？"} for row_id in IDS]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    monkeypatch.setattr("datagen.filtering.side_by_side", calls_here)
-    filter_rows(tmp_path / "rows.jsonl", load_policy({"rules": [RULE]}), tmp_path / "run", Output())
+    with without_ray():
+        filter_rows(tmp_path / "rows.jsonl", load_policy({"rules": [RULE]}), tmp_path / "run", Output())
     return tmp_path / "run"
 
 

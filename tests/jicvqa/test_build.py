@@ -1,5 +1,6 @@
 """Promise: the same table gives the same bytes, places are balanced, and bad input leaves nothing half-written."""
 
+import base64
 import csv
 import json
 import sys
@@ -7,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -105,8 +107,6 @@ def test_the_circular_edition_has_every_option_in_every_place(small_build: Path)
 
 
 def test_vlmevalkit_gets_letters_and_pictures_in_base64(small_build: Path) -> None:
-    import base64
-
     csv.field_size_limit(sys.maxsize)
     with (small_build / "vlmevalkit" / "JIC-VQA.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
@@ -133,6 +133,59 @@ def test_pictures_on_disk_are_found_beside_the_table(distractors_file: Path, tmp
     assert benchmark.pictures is not None
     first = benchmark.questions[0]
     assert benchmark.pictures(first.id) == (tmp_path / "pictures" / f"{first.id[1:]}.jpg").read_bytes()
+
+
+def test_images_without_bytes_are_read_from_their_paths_beside_the_table(
+    distractors_file: Path, tmp_path: Path
+) -> None:
+    table, rows = tmp_path / "t.parquet", rows_of(SMALL)
+    (tmp_path / "pictures").mkdir()
+    records = pq.read_table(write_parquet(table, rows)).to_pylist()
+    for record in records:
+        (tmp_path / "pictures" / f"{record['id']}.jpg").write_bytes(record["image"]["bytes"])
+        record["image"] = {"bytes": None, "path": f"pictures/{record['id']}.jpg"}
+    lost = dict(zip((str(record["id"]) for record in records), ("gone.jpg", "pictures", "s3://b/a.jpg"), strict=False))
+    for record, path in zip(records, lost.values(), strict=False):
+        record["image"]["path"] = path
+    pq.write_table(pa.Table.from_pylist(records), table)
+    out = tmp_path / "build"
+    assert command("build", "--images", table, "--distractors", distractors_file, "--out", out).code == 0
+    found = [json.loads(line) for line in (out / "lost.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {entry["id"] for entry in found} == set(lost)
+    reasons = " ".join(entry["reason"] for entry in found)
+    assert [said for said in ("No such file", "Is a directory", "is of the scheme s3") if said not in reasons] == []
+    benchmark = load_benchmark(out)
+    assert benchmark.pictures is not None
+    for question in benchmark.questions:
+        assert benchmark.pictures(question.id) == (tmp_path / "pictures" / f"{question.id}.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("form", ["list", "octets", "base64", "large"])
+def test_pictures_are_read_from_any_column_that_holds_them(distractors_file: Path, tmp_path: Path, form: str) -> None:
+    table = write_parquet(tmp_path / "t.parquet", rows_of(SMALL))
+    build = ("build", "--distractors", distractors_file, "--images", table, "--out")
+    assert command(*build, tmp_path / "plain").code == 0
+    found = pq.read_table(table)
+    data = [cell["bytes"] for cell in found.column("image").to_pylist()]
+    if form == "list":
+        column = pa.array([[cell] for cell in found.column("image").to_pylist()])
+    elif form == "octets":
+        column = pa.array([list(item) for item in data], pa.list_(pa.uint8()))
+    elif form == "base64":
+        column = pa.array([base64.b64encode(item).decode() for item in data])
+    else:
+        column = pa.array(data, pa.large_binary())
+    pq.write_table(found.set_column(found.schema.get_field_index("image"), "image", column), table)
+    assert command(*build, tmp_path / "other").code == 0
+    assert files_of(tmp_path / "plain") == files_of(tmp_path / "other")
+
+
+def test_an_image_column_of_another_type_is_a_sentence(distractors_file: Path, tmp_path: Path) -> None:
+    table = write_parquet(tmp_path / "t.parquet", rows_of(SMALL))
+    found = pq.read_table(table).drop_columns("image")
+    pq.write_table(found.append_column("image", pa.array([[0.5]] * len(found))), table)
+    outcome = command("build", "--images", table, "--distractors", distractors_file, "--out", tmp_path / "build")
+    assert "the column 'image' is of the type list<element: double>, which holds no pictures" in outcome.error
 
 
 def test_unreadable_pictures_are_left_out_before_the_balance(distractors_file: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import datasets
+import pytest
 
 from tests.conftest import picture
 from tests.sources.listing import failure_of, image_dataset, listed, opened, read, sentence_of, touch
@@ -31,7 +32,32 @@ def test_a_saved_dataset_without_pictures_is_a_sentence(tmp_path: Path) -> None:
     datasets.Dataset.from_dict({"text": ["x"], "number": [1]}).save_to_disk(tmp_path / "saved")
     assert "no image column" in sentence_of(tmp_path / "saved")
     assert "did you mean 'text'?" in sentence_of(tmp_path / "saved", column="txt")
-    assert "cannot be loaded" in sentence_of(tmp_path / "saved", column="number")
+    message = sentence_of(tmp_path / "saved", column="number")
+    assert "source.column 'number' of the data set is of the type int64, which holds no pictures" in message
+
+
+def test_a_saved_dataset_of_lists_of_one_image_is_a_source(tmp_path: Path) -> None:
+    features = datasets.Features({"images": datasets.List(datasets.Image())})
+    rows = {"images": [[{"bytes": picture(1), "path": None}], [{"bytes": picture(2), "path": None}] * 2, []]}
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "saved")
+    one, two, none = listed(tmp_path / "saved")
+    source = opened(tmp_path / "saved")
+    assert read(source, one) == picture(1)
+    assert "holds 2 pictures" in failure_of(source, two).message
+    assert "no picture" in failure_of(source, none).message
+
+
+def test_paths_of_a_saved_dataset_are_looked_up_from_its_folder_wherever_a_run_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path / "saved", b"beside/a.jpg", b"bytes of a")
+    monkeypatch.chdir(tmp_path / "saved")
+    features = datasets.Features({"image": datasets.Image()})
+    rows = {"image": [{"bytes": None, "path": "beside/a.jpg"}]}
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "saved")
+    monkeypatch.chdir(tmp_path)
+    (entry,) = listed(tmp_path / "saved")
+    assert read(opened(tmp_path / "saved"), entry) == b"bytes of a"
 
 
 def test_a_saved_dataset_with_paths_reads_the_files_and_other_columns_stay_undecoded(tmp_path: Path) -> None:

@@ -13,7 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datagen.sources import key_of
+from datagen.failures import Failure
+from datagen.images import prepare
+from datagen.recipe import Images
+from datagen.sources import key_of, told
+from datagen.sources.folder import FolderSource
 from tests.sources.listing import MAX_BYTES, failure_of, keys, listed, opened, read, sentence_of, touch
 
 
@@ -24,6 +28,48 @@ def test_a_folder_is_listed_to_any_depth_in_the_order_of_names(tmp_path: Path) -
         touch(tmp_path, name)
     assert keys(tmp_path) == ["B.JPG", "a/b/c/d/e.webp", "a/z.png", "a.jpg", "b.jpg", "no_suffix", "桜/花.jpeg"]
     assert keys(f"{tmp_path}/") == keys(tmp_path)
+
+
+def test_what_is_passed_over_is_counted_by_suffix(tmp_path: Path) -> None:
+    names = [b"a.jpg", b"b.JSON", b"c.json", b"notes.txt", b".DS_Store", b".hidden", b"x.a_very_long_suffix_here"]
+    for name in names:
+        touch(tmp_path, name)
+    source = opened(tmp_path)
+    for _ in range(2):
+        assert len(list(source.entries())) == 1
+        assert told(source.passed_over) == "2 .json, 1 .DS_Store, 1 .hidden, 1 .txt, 1 of other names"
+
+
+def test_counts_of_what_is_passed_over_take_no_memory_for_each_name(tmp_path: Path) -> None:
+    for number in range(1500):
+        touch(tmp_path, b"photo.%d" % number)
+    source = opened(tmp_path)
+    assert list(source.entries()) == []
+    assert source.passed_over.total() == 1500
+    assert len(source.passed_over) <= 1001
+    assert told(source.passed_over).endswith("others")
+
+
+@pytest.mark.parametrize("suffix", ["jxl", "heics", "avifs", "jxr", "psd", "dng", "cr2", "nef", "arw", "svgz", "dib"])
+def test_picture_formats_that_are_not_read_are_inputs_that_fail(tmp_path: Path, suffix: str) -> None:
+    touch(tmp_path, f"a.{suffix}".encode(), b"\xff\x0a" + bytes(50))
+    (entry,) = listed(tmp_path)
+    with pytest.raises(Failure, match="is a JPEG XL picture"):
+        prepare(read(opened(tmp_path), entry), Images())
+
+
+def test_the_directories_of_runs_are_left_out_and_counted(tmp_path: Path) -> None:
+    touch(tmp_path, b"a.jpg")
+    for name in (b"run.json", b"parts/part-00000.tar", b"parts/part-00000.parquet", b"index.parquet", b"no_suffix"):
+        touch(tmp_path / "deep" / "run", name)
+    for name in (b"run.json", b"b.jpg"):
+        touch(tmp_path / "no run", name)
+    assert keys(tmp_path) == ["a.jpg", "no run/b.jpg"]
+    source = opened(tmp_path)
+    assert isinstance(source, FolderSource)
+    list(source.entries())
+    assert source.passed_over["directories of datagen runs"] == 1
+    assert "is the directory of a datagen run; give its folder train" in sentence_of(tmp_path / "deep" / "run")
 
 
 @contextmanager

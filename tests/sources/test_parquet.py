@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datagen.records import shard_schema
+from datagen.sources import told
 from datagen.sources.parquet import ParquetSource
 from tests.conftest import picture
 from tests.sources.listing import failure_of, image_table, listed, opened, read, sentence_of, touch
@@ -34,6 +35,24 @@ def test_plain_binary_columns_and_nulls(tmp_path: Path, data_type: pa.DataType) 
     assert read(source, one) == b"one"
     for entry in (null, empty):
         assert failure_of(source, entry).failure_class == "unreadable"
+
+
+def test_a_file_in_which_no_row_has_a_picture_fails_its_rows_alone(tmp_path: Path) -> None:
+    pq.write_table(image_table([{"bytes": b"x", "path": None}]), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"image": pa.nulls(2)}), tmp_path / "b.parquet")
+    first, *empty = listed(tmp_path)
+    source = opened(tmp_path)
+    assert read(source, first) == b"x"
+    assert [failure_of(source, entry).message for entry in empty] == ["the row has no picture"] * 2
+
+
+def test_files_beside_the_parquet_files_are_counted(tmp_path: Path) -> None:
+    pq.write_table(image_table([{"bytes": b"x", "path": None}]), tmp_path / "a.parquet")
+    for name in (b"a.jpg", b"b.JPG", b"README.md"):
+        touch(tmp_path, name)
+    source = opened(tmp_path)
+    assert len(list(source.entries())) == 1
+    assert told(source.passed_over) == "2 .jpg, 1 .md"
 
 
 def test_null_structs_and_null_bytes_are_failures(tmp_path: Path) -> None:
@@ -70,13 +89,6 @@ def test_parquet_files_that_do_not_belong_are_named_before_the_start(tmp_path: P
 def _empty(folder: Path) -> Path:
     (folder / "empty").mkdir()
     return folder / "empty"
-
-
-def test_a_column_whose_bytes_are_no_bytes_holds_no_pictures(tmp_path: Path) -> None:
-    odd = pa.table({"image": pa.array([{"bytes": "text"}], pa.struct([("bytes", pa.string())]))})
-    pq.write_table(odd, tmp_path / "odd.parquet")
-    (entry,) = listed(tmp_path / "odd.parquet")
-    assert failure_of(opened(tmp_path / "odd.parquet"), entry).failure_class == "unreadable"
 
 
 def test_parquet_that_is_damaged_behind_its_footer_fails_row_by_row(tmp_path: Path) -> None:

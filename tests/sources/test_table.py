@@ -1,5 +1,6 @@
 """Tables of paths and URLs: every row is an input with a key of its own, in the order of the table."""
 
+import base64
 from pathlib import Path
 
 import orjson
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import picture
 from tests.sources.listing import failure_of, keys, listed, opened, read, sentence_of, touch, write_table
 
 TABLES = ["list.csv", "list.tsv", "list.jsonl", "list.ndjson", "list.json", "list.parquet", "LIST.CSV", "a [1] *?.csv"]
@@ -73,8 +75,82 @@ def test_values_of_wrong_types_are_inputs_that_fail(tmp_path: Path) -> None:
     assert len(entries) == len(values)
     source = opened(table)
     assert {failure_of(source, entry).failure_class for entry in entries} == {"unreadable"}
-    numbers = write_table(tmp_path / "numbers.parquet", [{"path": 1}, {"path": 2}])
-    assert keys(numbers, kind="table") == ["1", "2"]
+
+
+NAMES = [
+    "exp[2]", "a*b", "q?", "b{a,c}", "back\\slash", "tail\\", "a\\[b]", "a\\*b", "x=y", "x=1/y=2", "**", "[!a]", "~",
+    "quo'te", 'quo"te', "new\nline", "$HOME", "%20", "#", "日本", "s3:", "a,b",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("folder", NAMES)
+def test_the_path_of_a_table_is_a_path_and_never_a_pattern(tmp_path: Path, folder: str, kind: str) -> None:
+    for sibling in ("exp2", "ab", "axb", "qq", "ba", "backslash"):  # what a pattern would find
+        (tmp_path / sibling).mkdir()
+        write_table(tmp_path / sibling / f"list.{kind}", [{"path": "wrong.jpg"}])
+    (tmp_path / folder).mkdir(parents=True)
+    table = write_table(tmp_path / folder / f"list.{kind}", [{"path": "right.jpg", "license": "CC0"}])
+    touch(tmp_path / folder, b"right.jpg", b"right")
+    (entry,) = listed(table)
+    assert (entry.key, entry.url, entry.license) == ("right.jpg", "", "CC0")
+    assert read(opened(table), entry) == b"right"
+
+
+def test_a_folder_of_parquet_tables_is_read_file_by_file_whatever_else_is_in_them(tmp_path: Path) -> None:
+    (tmp_path / "x=y [1]").mkdir()
+    write_table(tmp_path / "a.parquet", [{"path": "a.jpg", "license": 5}])
+    write_table(tmp_path / "x=y [1]" / "b.parquet", [{"url": "https://pictures.example/b", "path": "b.jpg"}])
+    write_table(tmp_path / "x=y [1]" / "c.PARQUET", [{"path": None, "extra": 1, "license": ["CC0", "MIT"]}])
+    touch(tmp_path, b"a.jpg", b"a")
+    entries = listed(tmp_path, column="path")
+    texts = [(entry.key, entry.url, entry.license) for entry in entries]
+    assert texts == [("a.jpg", "", "5"), ("b.jpg", "https://pictures.example/b", ""), ("", "", "['CC0', 'MIT']")]
+    assert read(opened(tmp_path, column="path"), entries[0]) == b"a"
+    write_table(tmp_path / "d.parquet", [{"other": "d.jpg"}])
+    assert "d.parquet has no column 'path'" in sentence_of(tmp_path, column="path")
+
+
+def test_pictures_in_a_parquet_file_are_not_read_as_a_table(tmp_path: Path) -> None:
+    write_table(tmp_path / "x.parquet", [{"image": {"bytes": b"x", "path": "a.jpg"}}])
+    assert "set source.kind: parquet" in sentence_of(tmp_path / "x.parquet", kind="table")
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.jsonl", "list.parquet"])
+@pytest.mark.parametrize(
+    ("place", "clause"),
+    [
+        (
+            "s3://bucket/a.jpg",
+            "is of the scheme s3, which is not read: copy the pictures to a disk, or give http(s) URLs",
+        ),
+        ("gs://bucket/a.jpg", "is of the scheme gs,"),
+        ("hf://datasets/a/b/c.jpg", "is of the scheme hf,"),
+        ("ftp://pictures.example/a.jpg", "is of the scheme ftp,"),
+        ("file://elsewhere/a.jpg", "is a file of another machine: give a path of this one"),
+        ("data:image/png;base64,iVBORw0KGgo=", "is a picture as base64 text"),
+        (base64.b64encode(picture(1)).decode(), "is a picture as base64 text"),
+    ],
+)
+def test_a_place_that_can_never_be_read_is_refused_at_the_listing_by_its_row(
+    tmp_path: Path, name: str, place: str, clause: str
+) -> None:
+    table = write_table(tmp_path / name, [{"path": "a.jpg"}, {"path": "https://pictures.example/b"}, {"path": place}])
+    message = sentence_of(table, kind="table")
+    assert message.startswith(f"source.path: row 3 of {table}: '{place[:80]}' {clause}")
+    assert "\n" not in message
+
+
+def test_paths_of_the_home_folder_and_file_urls_are_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "home/花 1.jpg".encode(), b"flower")
+    touch(tmp_path, b"~/b.jpg", b"a folder of this name")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    url = f"file://{tmp_path}/home/%E8%8A%B1%201.jpg"
+    places = ["~/花 1.jpg", url, url.replace("file://", "FILE://localhost"), "./~/b.jpg"]
+    table = write_table(tmp_path / "list.csv", [{"path": place} for place in places])
+    entries = listed(table)
+    assert [entry.key for entry in entries] == places
+    assert [read(opened(table), entry) for entry in entries] == [b"flower"] * 3 + [b"a folder of this name"]
 
 
 def test_names_that_look_like_dates_or_identifiers_stay_as_they_are(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.recipe import Source
-from datagen.sources import open_source
+from datagen.sources import open_source, told
 from datagen.sources.folder import FolderSource
 from datagen.sources.parquet import ParquetSource
 from datagen.sources.webdataset import WebDatasetSource
@@ -118,14 +119,156 @@ def test_a_folder_of_archives_is_told_from_one_of_pictures(tmp_path: Path) -> No
         assert isinstance(opened(tmp_path / "shards"), ParquetSource)
 
 
-def test_what_is_no_file_in_an_archive_is_passed_over(tmp_path: Path) -> None:
+def about(number: int) -> bytes:
+    return orjson.dumps({"url": f"https://example.org/{number}", "license": f"CC-{number}"})
+
+
+def licences(path: Path) -> dict[str, str]:
+    return {entry.key.partition("/")[2]: entry.license for entry in opened(path).entries()}
+
+
+def test_a_licence_is_that_of_the_json_nearest_by_name_and_never_another_pictures(tmp_path: Path) -> None:
+    """`photo.v1.2.jpg` and `photo.v1.3.jpg` are files of one sample in the reading of the webdataset library."""
+    members = [
+        *(("photo.v1.2.jpg", b"a"), ("photo.v1.2.json", about(12)), ("photo.v1.3.jpg", b"b")),
+        *(
+            ("photo.v1.3.json", about(13)),
+            ("photo.v1.3.seg.png", b"c"),
+            ("photo.v2.jpg", b"d"),
+            ("photo.json", about(0)),
+        ),
+        *(("lone.v1.2.jpg", b"e"), ("lone.v1.2.json", about(12)), ("lone.v1.3.jpg", b"f")),
+        *(("meta.jpg", b"g"), ("meta.about.json", about(5))),
+        *(("torn.1.jpg", b"h"), ("torn.1.json", b"{torn"), ("torn.json", about(6))),
+        *(("first.json", about(7)), ("first.jpg", b"i"), ("first.left.jpg", b"j")),
+        *(("both.jpg", b"k"), ("both.left.jpg", b"l"), ("both.left.json", about(8))),
+    ]
+    path = write_archive(tmp_path / "x.tar", members)
+    assert licences(path) == {
+        "photo.v1.2.jpg": "CC-12",
+        "photo.v1.3.jpg": "CC-13",
+        "photo.v1.3.seg.png": "CC-13",
+        "photo.v2.jpg": "CC-0",
+        "lone.v1.2.jpg": "CC-12",
+        "lone.v1.3.jpg": "",
+        "meta.jpg": "CC-5",
+        "torn.1.jpg": "CC-6",
+        "first.jpg": "CC-7",
+        "first.left.jpg": "CC-7",
+        "both.jpg": "",
+        "both.left.jpg": "CC-8",
+    }
+
+
+def test_links_to_files_of_the_archive_are_followed_and_others_counted(tmp_path: Path) -> None:
     path = tmp_path / "x.tar"
+    links = [
+        ("./b.jpg", tarfile.LNKTYPE, "s/a.jpg"), ("s/c.jpg", tarfile.SYMTYPE, "a.jpg"),
+        ("t/d.jpg", tarfile.SYMTYPE, "../s/c.jpg"), ("s/a.json", tarfile.LNKTYPE, "about.json"),
+        ("later.jpg", tarfile.SYMTYPE, "z.jpg"), ("gone.jpg", tarfile.LNKTYPE, "nothing.jpg"),
+        ("out.jpg", tarfile.SYMTYPE, "/etc/passwd"), ("up.jpg", tarfile.SYMTYPE, "../../etc/passwd"),
+        ("loop.jpg", tarfile.SYMTYPE, "loop.jpg"), ("folder.jpg", tarfile.DIRTYPE, ""),
+        ("pipe.jpg", tarfile.FIFOTYPE, ""), ("device.jpg", tarfile.CHRTYPE, ""),
+        ("other.txt", tarfile.SYMTYPE, "s/a.jpg"),
+    ]  # fmt: skip
     with tarfile.open(path, "w") as tar:
-        for name, kind in (("a.jpg", tarfile.SYMTYPE), ("b.jpg", tarfile.DIRTYPE), ("c.jpg", tarfile.FIFOTYPE)):
+        for name, data in (("about.json", about(1)), ("s/a.jpg", b"a" * 700)):
             member = tarfile.TarInfo(name)
-            member.type, member.linkname = kind, "/etc/passwd"
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+        for name, kind, target in links:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
             tar.addfile(member)
-    assert contents(path) == {}
+        member = tarfile.TarInfo("z.jpg")
+        member.size = 3
+        tar.addfile(member, io.BytesIO(b"zzz"))
+    found = contents(path)
+    assert found == {
+        **dict.fromkeys(("x.tar/s/a.jpg", "x.tar/./b.jpg", "x.tar/s/c.jpg", "x.tar/t/d.jpg"), b"a" * 700),
+        **dict.fromkeys(("x.tar/later.jpg", "x.tar/z.jpg"), b"zzz"),
+    }
+    source = opened(path)
+    list(source.entries())
+    assert source.passed_over == {"links to nothing in their archive": 4, "links, devices and the like": 3}
+
+
+def test_a_hard_link_means_the_file_before_it_of_its_own_archive(tmp_path: Path) -> None:
+    whole = b""
+    for data in (b"first", b"second"):
+        with tarfile.open(tmp_path / "one.tar", "w") as tar:
+            member = tarfile.TarInfo("a.jpg")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+            link = tarfile.TarInfo("b.jpg")
+            link.type, link.linkname = tarfile.LNKTYPE, "a.jpg"
+            tar.addfile(link)
+        whole += (tmp_path / "one.tar").read_bytes()
+    (tmp_path / "one.tar").write_bytes(whole)
+    wanted = {"one.tar/a.jpg": b"first", "one.tar/b.jpg": b"first"}
+    assert contents(tmp_path / "one.tar") == wanted | {"one.tar/a.jpg#2": b"second", "one.tar/b.jpg#2": b"second"}
+
+
+@pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
+def test_archives_put_one_behind_the_other_are_read_to_their_end(tmp_path: Path, form: int) -> None:
+    parts = []
+    for number in range(3):
+        members = [(f"{number}.jpg", b"%d" % number * 700), (f"{number}.json", about(number))]
+        parts.append(write_archive(tmp_path / "part", members, form).read_bytes())
+    path = tmp_path / "x.tar"
+    lone_zero_block = parts[0].rstrip(b"\0")
+    lone_zero_block = lone_zero_block.ljust(-(-len(lone_zero_block) // 512) * 512 + 512, b"\0")
+    for whole in (
+        b"".join(parts),
+        parts[0] + bytes(3 << 20) + parts[1] + parts[2],
+        lone_zero_block + parts[1] + parts[2],
+    ):
+        path.write_bytes(whole)
+        assert contents(path) == {f"x.tar/{number}.jpg": b"%d" % number * 700 for number in range(3)}
+        assert licences(path) == {f"{number}.jpg": f"CC-{number}" for number in range(3)}
+
+
+def test_damage_behind_the_end_of_an_archive_is_a_sentence_and_other_bytes_there_are_counted(tmp_path: Path) -> None:
+    one = write_archive(tmp_path / "one.tar", [("1.jpg", b"a" * 700)], tarfile.GNU_FORMAT).read_bytes()
+    path = tmp_path / "x.tar"
+    damaged = bytearray(one)
+    damaged[130] ^= 1
+    for second in (bytes(damaged), one[:600], one[:1536]):
+        path.write_bytes(one + second)
+        assert "is no whole tar file" in sentence_of(path)
+    for other in (b"signature of some tool", b"x" * 5000):
+        path.write_bytes(one + other)
+        source = opened(path)
+        assert [entry.key for entry in source.entries()] == ["x.tar/1.jpg"]
+        assert source.passed_over == {"archives with other bytes behind their end": 1}
+
+
+@pytest.mark.parametrize("options", [["--format=gnu"], ["--format=posix"], ["--format=posix", "--sparse-version=0.1"]])
+def test_files_with_holes_are_read_as_they_were(tmp_path: Path, options: list[str]) -> None:
+    """GNU tar -S leaves the holes of a file out, and writes where they were in headers of its own."""
+    (tmp_path / "in").mkdir()
+    with (tmp_path / "in" / "0.jpg").open("wb") as file:
+        for offset in (0, 200_000, 300_000):
+            file.seek(offset)
+            file.write(b"data")
+        file.truncate(400_000)
+    (tmp_path / "in" / "1.jpg").write_bytes(b"b")
+    subprocess.run(
+        ["tar", "-S", *options, "-C", tmp_path / "in", "-cf", tmp_path / "x.tar", "0.jpg", "1.jpg"], check=True
+    )
+    assert contents(tmp_path / "x.tar") == {
+        "x.tar/0.jpg": (tmp_path / "in" / "0.jpg").read_bytes(), "x.tar/1.jpg": b"b",
+    }  # fmt: skip
+
+
+def test_what_is_no_picture_in_or_beside_an_archive_is_counted(tmp_path: Path) -> None:
+    write_archive(
+        tmp_path / "x.tar", [("0.jpg", b"a"), ("0.json", b"{}"), ("0.txt", b""), ("0.cls", b""), ("1.txt", b"")]
+    )
+    (tmp_path / "sizes.csv").write_text("x")
+    source = opened(tmp_path)
+    assert len(list(source.entries())) == 1
+    assert told(source.passed_over) == "2 .txt, 1 .csv, 1 .cls"
 
 
 def test_an_archive_cut_short_anywhere_is_a_sentence(tmp_path: Path) -> None:
