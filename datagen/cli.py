@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from datagen.errors import DatagenError
+from datagen.errors import DatagenError, system_error
 from datagen.jicvqa.commands import app as jicvqa
 
 app = typer.Typer(
@@ -259,3 +259,6 @@ def main() -> None:
     except DatagenError as error:
         typer.echo(f"datagen: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        typer.echo(f"datagen: {system_error(error)}", err=True)
+        sys.exit(DatagenError.exit_code)

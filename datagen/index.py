@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from datagen.errors import DatagenError
+from datagen.reading import reading, writing
 from datagen.sources import Entry, Source
 
 _FIELDS: "list[pa.Field[Any]]" = [
@@ -57,7 +58,11 @@ def write_index(source: Source, path: Path, part_rows: int, limit: int | None = 
     entries = islice(source.entries(), limit)
     unfinished = path.with_suffix(".unfinished")
     count = 0
-    with pq.ParquetWriter(unfinished, SCHEMA, compression="zstd") as writer:
+    with (
+        unfinished.open("wb") as file,
+        writing(unfinished),
+        pq.ParquetWriter(file, SCHEMA, compression="zstd", write_page_checksum=True) as writer,
+    ):
         while rows := [(row_id(entry.key), *_cells(entry)) for entry in islice(entries, part_rows)]:
             columns = [
                 pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)
@@ -78,23 +83,43 @@ def _cells(entry: Entry) -> tuple[str, bytes, int, int, str, str]:
 class Index:
     """A written index.
 
+    Attributes:
+        path: the file.
+        count: how many images it has.
+        parts: how many parts.
+
     Raises:
         DatagenError: the file is missing or damaged.
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._file = pq.ParquetFile(path)
-        except (OSError, pa.ArrowException) as error:
-            raise DatagenError(f"The index {path} cannot be read ({error}); start over with --fresh.") from error
+        self.path = path
+        if not path.exists():
+            raise DatagenError(f"There is no index {path}; run the same datagen run again, which lists the source.")
+        with reading(path, self._remedy):
+            self._file = pq.ParquetFile(path, page_checksum_verification=True)
+            if not self._file.schema_arrow.equals(SCHEMA) or not self._file.metadata.num_rows:
+                raise ValueError("it is no index")
         self.count: int = self._file.metadata.num_rows
         self.parts: int = self._file.num_row_groups
         self._part_rows: int = self._file.metadata.row_group(0).num_rows
 
+    @property
+    def _remedy(self) -> str:
+        return (
+            f"Delete {self.path.name} and nothing else, and run the same datagen run again: the source is listed anew, "
+            "and no model is called for what is done."
+        )
+
     def part(self, number: int) -> list[Listed]:
-        """Return the images of one part, in the source's order."""
+        """Return the images of one part, in the source's order.
+
+        Raises:
+            DatagenError: the index is damaged.
+        """
         first = number * self._part_rows
-        rows = self._file.read_row_group(number).to_pylist()
+        with reading(self.path, self._remedy):
+            rows = self._file.read_row_group(number).to_pylist()
         return [
             Listed(
                 first + offset,
@@ -103,3 +128,18 @@ class Index:
             )
             for offset, row in enumerate(rows)
         ]
+
+    def names(self, number: int) -> pa.Table:
+        """Return position, id and key of the images of one part.
+
+        Raises:
+            DatagenError: the index is damaged.
+        """
+        first = number * self._part_rows
+        with reading(self.path, self._remedy):
+            rows = self._file.read_row_group(number, columns=["id", "key"])
+        return rows.add_column(0, "position", pa.array(range(first, first + rows.num_rows), pa.int64()))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

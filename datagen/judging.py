@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datagen.fleet import side_by_side
 from datagen.records import FINDINGS
+from datagen.stored_parts import read_part, sealed_parts
 from filters import Policy, load_policy
 
 _VERDICT_FIELDS: "list[pa.Field[Any]]" = [
@@ -27,7 +29,7 @@ def policy_facts(policy: Policy) -> dict[str, Any]:
 
 def judge_parts(parts: Path, policy: Policy, verdicts: Path) -> None:
     """Judge the rows of all sealed parts that did not fail, and write `verdicts.parquet`."""
-    paths = sorted(parts.glob("part-*.parquet"))
+    paths = sealed_parts(parts)
     _write(verdicts, side_by_side(_judge_part, [(path, policy.to_dict()) for path in paths], "judging"))
 
 
@@ -45,8 +47,9 @@ def judge_rows(rows: list[dict[str, Any]], policy: Policy) -> pa.Table:
 
 
 def _judge_part(path: Path, policy: dict[str, Any]) -> pa.Table:
-    table = pq.read_table(path, columns=["id", "caption", "messages"], filters=[("state", "!=", "failed")])
-    return judge_rows(table.to_pylist(), load_policy(policy))
+    table = read_part(path, ["id", "caption", "messages", "state"])
+    rows = table.filter(pc.not_equal(table.column("state"), pa.scalar("failed")))
+    return judge_rows(rows.to_pylist(), load_policy(policy))
 
 
 def _write(path: Path, tables: Iterator[pa.Table]) -> None:

@@ -3,14 +3,12 @@
 import os
 import shutil
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import duckdb
 from rich.console import Console
 
-from datagen.cut import check_parts, cut, read_manifest, shards_are_there
+from datagen.cut import cut, read_manifest, shards_are_there
 from datagen.errors import DatagenError, InterruptedRunError
 from datagen.fleet import make_parts, run_remotely
 from datagen.identity import identity
@@ -22,6 +20,7 @@ from datagen.recipe import Recipe, Source
 from datagen.run_directory import RunDirectory
 from datagen.serving import served
 from datagen.sources import open_source
+from datagen.stored_parts import check_rows_of_index, states_of
 from datagen.worker import Job, Progress
 from filters import Policy, PolicyError, load_policy
 
@@ -83,6 +82,7 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
         if not directory.index.exists():
             listing = directory.listing()
             run_remotely(_list, recipe.source, recipe.images.max_bytes, listing, recipe.output.part_rows)
+            check_rows_of_index(Index(listing), directory.parts)
             listing.replace(directory.index)
         index = Index(directory.index)
         if retry_failed:
@@ -95,7 +95,7 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
         if numbers:
             directory.note_uncut()
             sealed = sorted(set(range(index.parts)).difference(numbers))
-            before = _states([part_path(directory.parts, number) for number in sealed])
+            before = states_of(part_path(directory.parts, number) for number in sealed)
             if resumed:
                 console.print(f"Going on: {before.total():,} of {index.count:,} images are in complete parts.")
             with (
@@ -125,19 +125,6 @@ def _list(settings: Source, max_bytes: int, path: Path, part_rows: int) -> int:
     with path.open("rb") as file:
         os.fsync(file.fileno())
     return count
-
-
-def _states(sealed: list[Path]) -> Counter[str]:
-    """Count the rows of the complete parts by state."""
-    if not sealed:
-        return Counter()
-    with duckdb.connect() as connection:
-        try:
-            connection.read_parquet([str(path) for path in sealed]).create_view("parts")
-            return Counter(dict(connection.sql("SELECT state, count(*) FROM parts GROUP BY state").fetchall()))
-        except duckdb.Error as error:
-            check_parts(sealed)
-            raise DatagenError(f"The parts cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def _cut(recipe: Recipe, directory: RunDirectory, policy: Policy, index: Index, console: Console) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from datagen.cut import FOLDERS, claim_output, cut, install, read_manifest
 from datagen.errors import AccountingError, DatagenError
 from datagen.fleet import start_ray
 from datagen.inspection.difference import Difference, compare
-from datagen.inspection.stored_rows import StoredRows
+from datagen.inspection.stored_rows import CUT_AGAIN, StoredRows
 from datagen.inspection.verdicts import Side, judged_side, run_side
 from datagen.judging import policy_facts
+from datagen.reading import reading
 from datagen.recipe import Output
 from datagen.records import STATES
 from datagen.run_directory import PROVENANCE, RunDirectory
@@ -110,7 +111,9 @@ def _rewrite(
     shutil.rmtree(scratch, ignore_errors=True)
     for folder in FOLDERS.values():
         (scratch / folder).mkdir(parents=True)
-    schema = pq.read_schema(run / manifest["shards"][0]["path"])
+    first = run.absolute() / manifest["shards"][0]["path"]
+    with reading(first, CUT_AGAIN):
+        schema = pq.read_schema(first)
     shards = {state: RollingShards(scratch / folder, state, schema, output) for state, folder in FOLDERS.items()}
     counts: Counter[str] = Counter()
     for table in _restated(run, manifest, verdicts):
@@ -137,7 +140,8 @@ def _restated(run: Path, manifest: dict[str, Any], verdicts: Path) -> Iterator[p
     """Yield the rows of the shards with their new states and findings; verdicts are in the order of the shards."""
     ahead = _Ahead(verdicts)
     for entry in manifest["shards"]:
-        with pq.ParquetFile(run / entry["path"]) as file:
+        path = run.absolute() / entry["path"]
+        with reading(path, CUT_AGAIN), pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
                 if entry["state"] != "failed":

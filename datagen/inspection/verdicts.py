@@ -18,10 +18,13 @@ from datagen.errors import DatagenError
 from datagen.fleet import side_by_side, start_ray
 from datagen.inspection.stored_rows import StoredRows
 from datagen.judging import VERDICTS, judge_rows
+from datagen.reading import reading
+from datagen.run_directory import usable
 from datagen.stored_conversations import conversation_files, fault_of, messages_of
 from filters import Policy, PolicyError, load_policy
 
 _ROWS_A_CALL = 2048
+_REMEDY = "Write it anew; shards are cut anew by the command that wrote them, when manifest.json is deleted."
 _ROW_FIELD: "list[pa.Field[Any]]" = [pa.field("row", pa.int64())]
 NUMBERED_VERDICTS = pa.schema([*_ROW_FIELD, *VERDICTS])
 """Verdicts with the number of the row: of the shard in the upper 32 bits, and of the row in it."""
@@ -69,11 +72,10 @@ def judged_side(source: Path, policy: Policy, path: Path) -> Side:
     dropping = tuple(
         name for name, entry in zip(rules, policy.to_dict()["rules"], strict=True) if entry["action"] == "drop"
     )
-    if (source / "manifest.json").exists():
+    if (usable(source) / "manifest.json").exists():
         with StoredRows(source) as stored:
             if covers(stored.manifest, policy):
-                decided = stored.connection.sql(_DECIDE, params={"dropping": list(dropping), "rules": rules})
-                decided.write_parquet(str(path), compression="zstd")
+                stored.write(_DECIDE, path, dropping=list(dropping), rules=rules)
             else:
                 _judge(stored.files, policy, path)
     elif source.exists():
@@ -89,7 +91,7 @@ def run_side(stored: StoredRows, path: Path | None = None) -> Side:
     name, dropping = stored.manifest["policy"]["name"], tuple(stored.dropping)
     if path is None:
         return Side(str(stored.run), tuple(stored.files), dropping, numbered=False)
-    stored.connection.sql(_STORED).write_parquet(str(path), compression="zstd")
+    stored.write(_STORED, path)
     return Side(name, (path,), dropping, numbered=True)
 
 
@@ -120,7 +122,8 @@ def _judge(files: list[Path], policy: Policy, path: Path) -> None:
 
 def _row_groups(path: Path) -> Iterator[list[int]]:
     """Yield the row groups of a file, as many at a time as have enough rows to be worth a call."""
-    metadata = pq.read_metadata(path)
+    with reading(path, _REMEDY):
+        metadata = pq.read_metadata(path)
     gathered: list[int] = []
     rows = 0
     for group in range(metadata.num_row_groups):
@@ -134,7 +137,7 @@ def _row_groups(path: Path) -> Iterator[list[int]]:
 
 
 def _judge_groups(path: Path, number: int, groups: list[int], policy: dict[str, Any]) -> pa.Table:
-    with pq.ParquetFile(path) as file:
+    with reading(path, _REMEDY), pq.ParquetFile(path) as file:
         names = file.schema_arrow.names
         wanted = [name for name in ("id", "messages", "caption", "question", "answer", "state") if name in names]
         rows = file.read_row_groups(groups, columns=wanted).to_pylist()
