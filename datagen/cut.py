@@ -5,6 +5,7 @@ order in which the work was done nor on its interruptions. Ray tasks write the s
 folder; when all are there they take the place of the old ones, and the manifest appears last.
 """
 
+import glob
 import os
 import secrets
 import shutil
@@ -282,6 +283,19 @@ def _card(manifest: Mapping[str, Any]) -> str:
         "Recipe, policy, digests and the SHA-256 of every shard are in manifest.json; the source and the licence of "
         "every picture stand in its row.\n"
     )
+
+
+def load_call(out: Path) -> str:
+    """Return Python that loads the rows kept; `datasets` takes `*`, `?` and `[...]` in a folder's name for a pattern.
+
+    >>> print(load_call(Path("out")))
+    load_dataset("out")["train"]
+    >>> print(load_call(Path("exp[2]")))
+    load_dataset("parquet", data_files="exp[[]2]/train/*.parquet")["train"]
+    """
+    if glob.has_magic(str(out)):
+        return f'load_dataset("parquet", data_files="{glob.escape(str(out))}/{FOLDERS["kept"]}/*.parquet")["train"]'
+    return f'load_dataset("{out}")["train"]'
 
 
 def _shown(counts: Mapping[str, int]) -> str:

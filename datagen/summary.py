@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.markup import escape
 
-from datagen.cut import FOLDERS
+from datagen.cut import FOLDERS, load_call
 from datagen.pipeline import Outcome
 from datagen.progress import duration
 
@@ -38,7 +38,7 @@ def print_summary(outcome: Outcome) -> None:
         )
     if counts["failed"]:
         console.print("  the same command with --retry-failed   to try the failed images again")
-    console.print(f'  load_dataset("{directory}")["train"]    in Python, with Hugging Face datasets', soft_wrap=True)
+    console.print(f"  {escape(load_call(directory))}    in Python, with Hugging Face datasets", soft_wrap=True)
 
 
 def print_counts(manifest: dict[str, Any], directory: Path, console: Console) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -12,7 +12,8 @@ from unittest.mock import patch
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from datagen import pipeline
+from datagen import filtering, pipeline  # noqa: F401 (to be patched)
+from datagen.inspection import recutting  # noqa: F401
 from datagen.progress import ProgressLine
 from datagen.recipe import Recipe
 from datagen.worker import Job, Progress, Worker
@@ -20,14 +21,23 @@ from datagen.worker import Job, Progress, Worker
 
 def run_here(recipe: Recipe, out: Path, *, fresh: bool = False, retry_failed: bool = False) -> dict[str, Any]:
     """Run a recipe and return the manifest."""
+    with without_ray():
+        console = Console(file=io.StringIO())
+        return pipeline.run(recipe, out, console, fresh=fresh, retry_failed=retry_failed).manifest
+
+
+@contextmanager
+def without_ray() -> Iterator[None]:
+    """Let every command do its work in this process."""
     with ExitStack() as patches:
         for module in ("pipeline", "cut"):
             patches.enter_context(patch(f"datagen.{module}.run_remotely", _call))
-        for module in ("cut", "judging"):
+        for module in ("cut", "judging", "filtering", "inspection.verdicts"):
             patches.enter_context(patch(f"datagen.{module}.side_by_side", _calls))
+        for module in ("inspection.recutting", "inspection.verdicts"):
+            patches.enter_context(patch(f"datagen.{module}.start_ray"))
         patches.enter_context(patch("datagen.pipeline.make_parts", _make_parts))
-        console = Console(file=io.StringIO())
-        return pipeline.run(recipe, out, console, fresh=fresh, retry_failed=retry_failed).manifest
+        yield
 
 
 def _call(function: Callable[..., Any], *args: Any) -> Any:

@@ -6,6 +6,7 @@ stand in a column `image` (embedded as the Hugging Face Image feature or as byte
 """
 
 import csv
+import glob
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -169,6 +170,8 @@ def open_table(name: str) -> Table:
             return _CsvTable(path)
         if path.suffix == ".parquet" and path.exists():
             return _ParquetTable(path)
+        if path.is_dir() and glob.has_magic(name):
+            raise DatagenError(f"The folder {name} has characters that datasets takes for a pattern; rename it.")
         if path.is_dir() or (name.count("/") == 1 and not path.suffix):
             return _HubTable(name)
     except DatagenError:
