@@ -44,6 +44,12 @@ def reading(path: Path, remedy: str) -> Iterator[None]:
 
 
 def _damaged(path: Path, error: Exception, remedy: str) -> DatagenError:
+    try:
+        with path.open("rb") as file:
+            while file.read(1 << 20):
+                pass
+    except OSError as fault:  # what cannot be read through is not known to be damaged
+        return DatagenError(system_error(fault, path))
     reason = " ".join(str(error).split())[:200]
     return DatagenError(f"{path} is damaged ({reason}). {remedy}" if reason else f"{path} is damaged. {remedy}")
 

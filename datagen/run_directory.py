@@ -143,7 +143,7 @@ class RunDirectory:
             found = orjson.loads(self.identity_file.read_bytes())
         except orjson.JSONDecodeError:
             found = None
-        if not isinstance(found, dict):
+        if not isinstance(found, dict) or "schema" not in found:
             raise DatagenError(
                 f"{self.identity_file} is damaged. Put it back from a copy. Without one, and where recipe and prompts "
                 "are as they were, delete it and nothing else: the same command then takes up what is there."

@@ -43,9 +43,15 @@ def find_row(run: Path, name: str) -> dict[str, Any]:
 
 
 def _recipe(run: Path) -> dict[str, Any]:
-    path = run / "recipe.yaml"
-    recipe: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return recipe
+    """Return the recipe with the paths of this machine; nothing if the file is gone or is none."""
+    try:
+        recipe = yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    whole = (
+        isinstance(recipe, dict) and isinstance(recipe.get("source"), dict) and isinstance(recipe.get("stages"), list)
+    )
+    return recipe if whole else {}
 
 
 def print_row(row: dict[str, Any], console: Console) -> None:
