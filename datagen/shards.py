@@ -182,6 +182,8 @@ class _Pictures:
         if part not in self._open:
             if len(self._open) >= _OPEN_TARS:
                 self._open.pop(next(iter(self._open))).close()
+            if not self._tar(part).exists():
+                raise DatagenError(f"{self._tar(part)} is missing. {self._remedy(part)}")
             self._open[part] = self._tar(part).open("rb", buffering=0)
         return self._open[part]
 
