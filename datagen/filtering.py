@@ -10,7 +10,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -58,8 +57,8 @@ def _filter_run(run: RunDirectory, policy: Policy, out: Path, output: Output) ->
         )
     verdicts = out / "verdicts.parquet"
     judge_parts(run.parts, policy, verdicts)
-    recipe = orjson.loads(run.identity_file.read_bytes())
-    del recipe["source"]["path"]
+    recipe = run.stored_identity()
+    recipe["source"].pop("path", None)
     facts = {"task": recipe["task"], "recipe": recipe, "policy": policy_facts(policy)}
     return cut(run.parts, out, output, facts, index.count, verdicts)
 

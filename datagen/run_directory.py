@@ -118,7 +118,7 @@ class RunDirectory:
         lost = not self.identity_file.exists() and self.recipe_file.exists() and self.parts.is_dir()
         resumed = lost or self.identity_file.exists()
         if resumed:
-            found = identity(load_recipe(self.recipe_file)) if lost else self._identity()
+            found = identity(load_recipe(self.recipe_file)) if lost else self.stored_identity()
             if changes := list(differences(found, wanted)):
                 raise DatagenError(
                     f"{self.path} was made with another recipe: {'; '.join(changes)}. "
@@ -138,12 +138,17 @@ class RunDirectory:
         )
         return resumed
 
-    def _identity(self) -> dict[str, Any]:
+    def stored_identity(self) -> dict[str, Any]:
+        """Return what run.json says.
+
+        Raises:
+            DatagenError: it is damaged.
+        """
         try:
             found = orjson.loads(self.identity_file.read_bytes())
         except orjson.JSONDecodeError:
             found = None
-        if not isinstance(found, dict) or "schema" not in found:
+        if not isinstance(found, dict) or not found.keys() >= {"schema", "task", "source"}:
             raise DatagenError(
                 f"{self.identity_file} is damaged. Put it back from a copy. Without one, and where recipe and prompts "
                 "are as they were, delete it and nothing else: the same command then takes up what is there."

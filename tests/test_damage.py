@@ -1,12 +1,14 @@
 """Every file of a run's directory, damaged in every way, and every command: one line that destroys nothing."""
 
+import errno
 import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
+import orjson
 import pytest
 import yaml
 
@@ -34,7 +36,7 @@ DAMAGES: dict[str, Damage] = {
 }
 READERS = {
     **dict.fromkeys(("run.json", "index.parquet", "parts/part-000000.parquet"), ("run", "recut", "filter")),
-    "parts/part-000000.tar": ("run", "recut"),
+    "parts/part-000000.tar": ("run", "recut", "filter"),
     "manifest.json": ("run", "report", "explain", "recut", "filter"),
     "recipe.yaml": ("run", "explain"),
     "parts": ("run", "filter"),
@@ -66,10 +68,11 @@ def made(tmp_path_factory: pytest.TempPathFactory, server: FakeServer) -> Path:
     recipe["engines"] = {"vlm": {"model": "fake-vlm", "endpoints": [server.endpoint]}}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     assert exit_code(folder, "run") == 0
+    shutil.copytree(folder / "run", folder / "finished")
     assert reopen_failed(folder / "run" / "parts", 1) == 1
     (folder / "run" / "parts" / "uncut").touch()
-    (folder / "run" / "reviews").mkdir()
-    (folder / "run" / "reviews" / "sheet.csv").write_text("id,rule,mark\n", encoding="utf-8")
+    (folder / "finished" / "reviews").mkdir()
+    (folder / "finished" / "reviews" / "sheet.csv").write_text("id,rule,mark\n", encoding="utf-8")
     return folder
 
 
@@ -111,7 +114,7 @@ def test_a_damaged_file_is_one_line_and_advice_that_destroys_nothing(
         for command in commands:
             folder = tmp_path / name / command
             folder.mkdir(parents=True)
-            shutil.copytree(made / "run", folder / "run")
+            shutil.copytree(made / ("run" if command == "run" else "finished"), folder / "run")
             shutil.copy(made / "recipe.yaml", folder)
             path = folder / "run" / file
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -175,3 +178,29 @@ def test_a_lost_identity_is_taken_from_the_recipe_beside_it_and_from_no_other(
     (copied / "recipe.yaml").write_text(f"{recipe}seed: 5\n", encoding="utf-8")
     assert exit_code(copied, "run") == 2
     assert "was made with another recipe: seed was 0, now 5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("field", ["datagen", "task", "policy", "counts", "failures", "shards"])
+def test_a_manifest_without_a_field_is_named_with_the_field(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], field: str
+) -> None:
+    shutil.copytree(made / "finished", tmp_path / "run")
+    path = tmp_path / "run" / "manifest.json"
+    path.write_bytes(
+        orjson.dumps({key: value for key, value in orjson.loads(path.read_bytes()).items() if key != field})
+    )
+    for command in ("report", "explain", "recut"):
+        assert exit_code(tmp_path, command) == 2
+        assert f"manifest.json is damaged ({field}: Field required). Delete it" in capsys.readouterr().err
+
+
+def test_an_error_of_the_system_that_nobody_expected_is_one_line(
+    made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error, told in (
+        (OSError(errno.EMFILE, "", "/tmp/x"), "/tmp/x cannot be used (Too many open files). Allow more open files"),
+        (ConnectionResetError(errno.ECONNRESET, ""), "A file or connection cannot be used (Connection reset by peer)"),
+    ):
+        monkeypatch.setattr("datagen.inspection.report.report_of", Mock(side_effect=error))
+        assert exit_code(made, "report") == 2
+        assert capsys.readouterr().err.startswith(f"datagen: {told}")

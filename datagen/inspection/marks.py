@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen.errors import DatagenError
+from datagen.errors import DatagenError, system_error
 from datagen.inspection.intervals import Interval, wilson
 from datagen.inspection.stored_rows import StoredRows
 
@@ -56,7 +56,9 @@ def read_marks(path: Path) -> dict[tuple[str, str], str]:
                     f"{path} has no column {', '.join(sorted(missing))}; give a sheet that datagen review wrote."
                 )
             lines = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise DatagenError(system_error(error, path)) from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DatagenError(f"{path} cannot be read as CSV in UTF-8: {error}") from error
     marks: dict[tuple[str, str], str] = {}
     for number, line in enumerate(lines, start=2):

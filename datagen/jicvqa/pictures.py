@@ -123,7 +123,7 @@ def reader_of(table: Table, folder: Path, cache: Path | None) -> Callable[[Image
             try:
                 data = table.picture(row.number)
             except (OSError, ValueError) as error:  # pyarrow raises its own kinds of both
-                raise Failure("unreadable", f"the table is damaged here: {str(error)[:100]}") from error
+                raise Failure("unreadable", f"the table cannot be read here: {str(error)[:100]}") from error
             if data is None:
                 raise Failure("unreadable", "the table has no picture in this row")
             return data

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from datagen.errors import DatagenError, nearest
+from datagen.errors import DatagenError, nearest, system_error
 
 _ALSO_CALLED = {"category": ("category", "label", "class"), "id": ("id", "image_id", "key")}
 _PLACES = ("image", "path", "file_name", "image_path")
@@ -237,6 +237,8 @@ def _records(table: Table, shown: str) -> Iterator[Mapping[str, Any]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatagenError(f"{shown} is no CSV in UTF-8 after row {number}: {error}. Save it as UTF-8.") from error
     except (OSError, ValueError) as error:  # pyarrow raises its own kinds of both
+        if isinstance(error, OSError) and error.errno:
+            raise DatagenError(system_error(error, shown)) from error
         reason = " ".join(str(error).split())[:200]
         raise DatagenError(f"{shown} cannot be read after row {number} ({reason}); the file is damaged.") from error
 
