@@ -70,14 +70,15 @@ def write_shard(
         pq.ParquetWriter(file, schema, **_layout(schema)) as writer,
     ):
         for batch in _batches(table, shard.first, shard.rows, row_group_rows):
-            for first, rows in _runs(batch.column("bytes").to_pylist(), group_bytes):
+            sizes: list[Any] = batch.column("bytes").to_pylist()
+            for first, rows in _runs(sizes, group_bytes):
                 group = batch.slice(first, rows)
                 images = [pictures.read(place) for place in group.select(_PLACE).to_pylist()]
                 columns: dict[str, Any] = {name: group.column(name) for name in schema.names if name != "image"}
                 columns["image"] = pa.array(images, type=IMAGE)
                 writer.write_table(pa.table([columns[name] for name in schema.names], schema=schema))
-    with path.open("rb") as file:
-        os.fsync(file.fileno())  # what the manifest will list is on the disk before the manifest is
+    with path.open("rb") as written:
+        os.fsync(written.fileno())  # what the manifest will list is on the disk before the manifest is
     return {"path": f"{folder.name}/{shard.name}", "state": shard.state, "rows": shard.rows, **file_facts(path)}
 
 

@@ -62,7 +62,8 @@ def states_of(paths: Iterable[Path]) -> Counter[str]:
     """
     states: Counter[str] = Counter()
     for path in paths:
-        states.update(read_part(path, ["state"]).column("state").to_pylist())
+        found: list[Any] = read_part(path, ["state"]).column("state").to_pylist()
+        states.update(found)
     return states
 
 
@@ -154,7 +155,8 @@ def _check(index: Index, number: int, path: Path, rows: pa.Table, *, whole: bool
 
 
 def _keys(rows: pa.Table) -> dict[int, str]:
-    return dict(zip(rows.column("position").to_pylist(), rows.column("key").to_pylist(), strict=True))
+    named: list[dict[str, Any]] = rows.to_pylist()
+    return {row["position"]: row["key"] for row in named}
 
 
 def _shown(keys: dict[int, str], place: int) -> str:
