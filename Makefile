@@ -1,7 +1,11 @@
-# Two commands do everything on a machine with Python 3.11: `make quickstart` and `make test`.
+# Two commands do everything on a machine with Python 3.11, 3.12 or 3.13: `make quickstart` and `make test`.
 
 VENV := .venv
-PYTHON ?= python3.11
+# Those for which every pinned package is there; the newest that is installed and can make an environment is taken.
+PYTHONS := 3.13 3.12 3.11
+USABLE := import ensurepip, sys, venv; sys.exit("%d.%d" % sys.version_info[:2] not in sys.argv[1:])
+PYTHON ?= $(shell for python in $(PYTHONS:%=python%) python3 python; do \
+	$$python -c '$(USABLE)' $(PYTHONS) 2>/dev/null && echo $$python && break; done)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # cpu serves models on the CPU; on a machine with an NVIDIA GPU use `make EXTRA=gpu quickstart`.
@@ -28,6 +32,8 @@ clean:
 	rm -rf $(VENV) runs
 
 $(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "datagen needs one of Python $(PYTHONS) with its module venv (Debian: python3-venv);" \
+		"install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRA),dev]'
 	@# The torchvision that pip resolves may be built for CUDA, and then cannot load beside the CPU build of torch; vLLM

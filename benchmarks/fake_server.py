@@ -5,7 +5,8 @@
 It answers in the shape that the request's JSON schema asks for, with text that depends on the request's seed alone, so
 that two runs of one recipe get the same answers. `GET /statistics` tells how many requests came, and how often each;
 with a log the counts outlive the server. `POST /faults` takes a JSON list of `Fault`s, which take the place of those
-before; the first that fits a request is what happens to it.
+before; the first that fits a request is what happens to it. A request without a seed, by which a client finds out
+whether the server answers at all, is not counted, and befallen only by what befalls every request.
 """
 
 import argparse
@@ -32,14 +33,14 @@ class Fault:
 
     Attributes:
         kind: an HTTP status; the same for everything, the list of models too; a connection that is reset; no answer for
-            an hour; JSON that breaks off, has the wrong shape or no choices; or a completion whose text is not what the
-            schema asks for.
+            an hour; JSON that breaks off, has the wrong shape or no choices, or is 10 MB long; or a completion whose
+            text is not what the schema asks for.
         status: for `status` and `closed`; `retry_after` is sent with it when it is not empty.
         share: the share of the requests' seeds that it befalls.
         times: only the first so many requests of each of these seeds since the faults were set; 0 means every one.
     """
 
-    kind: Literal["status", "closed", "reset", "hang", "truncated", "wrong_shape", "no_choices", "off_schema"]
+    kind: Literal["status", "closed", "reset", "hang", "truncated", "wrong_shape", "no_choices", "long", "off_schema"]
     status: int = 500
     retry_after: str = ""
     share: float = 1.0
@@ -47,6 +48,8 @@ class Fault:
 
     def befalls(self, seed: str, request: int) -> bool:
         """Whether the fault befalls the `request`th request of a seed."""
+        if not seed:
+            return self.share == 1 and not self.times
         draw = int(hashlib.sha256(f"{self.kind} {self.status} {seed}".encode()).hexdigest()[:8], 16) / 2**32
         return draw < self.share and (not self.times or request <= self.times)
 
@@ -90,9 +93,10 @@ class FakeServer:
         body = await request.read()
         seed = _last(_SEED, body)
         key = _last(_SCHEMA_KEY, body)
-        self.requests[seed] += 1
-        self._requests_with_faults[seed] += 1
-        if self._log is not None:
+        if seed:
+            self.requests[seed] += 1
+            self._requests_with_faults[seed] += 1
+        if seed and self._log is not None:
             self._log.write(f"{time.time():.3f} {seed}\n".encode())
         await asyncio.sleep(self._latency)
         usage = {"prompt_tokens": 100, "completion_tokens": 40, "total_tokens": 140}
@@ -154,6 +158,8 @@ async def _fail(fault: Fault, request: web.Request, document: dict[str, object])
         await asyncio.sleep(3600)
     if fault.kind == "truncated":
         return web.Response(body=orjson.dumps(document)[:-60], content_type="application/json")
+    if fault.kind == "long":
+        return web.json_response(document | {"padding": "x" * 10**7})
     if fault.kind == "no_choices":
         return web.json_response(document | {"choices": []})
     if fault.kind == "off_schema":

@@ -66,6 +66,7 @@ CASES = (
     Case("500 for some rows, always", Fault("status", 500, share=0.1), "http_error", 6),
     Case("no answer for some rows, always", Fault("hang", share=0.1), "timeout", 3),
     Case("no choices for some rows, always", Fault("no_choices", share=0.1), "bad_response", 2),
+    Case("10 MB for some rows, always", Fault("long", share=0.1), "bad_response", 2),
     Case("answers off the schema, always", Fault("off_schema"), "unparsable_answer", 1),
 )
 
@@ -200,6 +201,19 @@ def refused(bench: Bench) -> str:
     return f"“{shown}”; started again: {bench.outcome()}"
 
 
+def busy(bench: Bench) -> str:
+    """The only server puts every request off for 4 s (429) in mid-run."""
+
+    def meanwhile() -> None:
+        bench.wait_for_requests(bench.images // 2)
+        bench.servers[0].fail(Fault("status", 429))
+        time.sleep(4)
+        bench.servers[0].fail()
+
+    bench.run(1, meanwhile=meanwhile)
+    return bench.outcome()
+
+
 def _repeated(bench: Bench) -> int:
     together = sum(bench.requests(), Counter[str]())
     return sum(count - 1 for count in together.values())
@@ -223,7 +237,7 @@ def main() -> None:
                 met = [count for seed, count in requests.items() if case.fault.befalls(seed, 1)]
                 table.add_row(case.name, f"{len(met)} of {len(requests)}", str(max(met, default=0)), bench.outcome())
             table.add_section()
-            for drama in (restart, one_of_two, one_comes_back, all_gone, refused):
+            for drama in (restart, one_of_two, one_comes_back, busy, all_gone, refused):
                 table.add_row((drama.__doc__ or "").rstrip("."), "", "", drama(bench))
         finally:
             for server in bench.servers:

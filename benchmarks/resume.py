@@ -20,7 +20,7 @@ from benchmarks.memory import peak_megabytes
 from datagen.images import prepare
 from datagen.index import Index, Listed, write_index
 from datagen.parts import Journal
-from datagen.pipeline import read_policy
+from datagen.policies import read_policy
 from datagen.recipe import Images, Recipe, load_recipe
 from datagen.records import Call, Message, Row
 from datagen.run_directory import RunDirectory

@@ -5,6 +5,13 @@ answer, and a policy cuts the result into Parquet shards. The command line is `d
 rules live in the package `filters`, the prompts in the package `prompts`.
 """
 
-from importlib.metadata import version
+__version__: str
 
-__version__ = version("datagen")
+
+def __getattr__(name: str) -> str:
+    # Asked for late: `python -m datagen` imports this before the working directory is out of the way (`__main__`).
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("datagen")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

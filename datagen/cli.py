@@ -4,16 +4,33 @@ Commands are thin; each imports what it needs when it runs, so that `--help` is 
 """
 
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
+from typer.core import TyperGroup
 
-from datagen.errors import DatagenError, system_error
+from datagen.console import PlainConsole, on_one_line, open_streams
+from datagen.errors import DatagenError, InterruptedRunError, system_error
 from datagen.jicvqa.commands import app as jicvqa
+
+
+class _Commands(TyperGroup):
+    """The commands; Ctrl-C in one that says nothing about it by itself is told in a sentence, too."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise InterruptedRunError(
+                f"Stopped before datagen {ctx.invoked_subcommand} had finished; run the same command again."
+            ) from None
+
 
 app = typer.Typer(
     name="datagen",
+    cls=_Commands,
     help="Japanese visual-instruction data: images in, judged question-answer pairs out.",
     no_args_is_help=True,
     add_completion=False,
@@ -33,15 +50,24 @@ SetOption = Annotated[
 ]
 
 
-@app.callback()
-def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    if version:
+_UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # Typer has no public name for it
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from datagen import __version__
 
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -61,11 +87,12 @@ def run(
     The same command goes on where an interrupted run stopped.
     """
     from datagen.pipeline import run as run_recipe
-    from datagen.summary import console, print_summary
+    from datagen.summary import check_outcome, console, print_summary
 
     loaded = _load(recipe, images, endpoint, model, limit, set_)
     outcome = run_recipe(loaded, out, console, fresh=fresh, retry_failed=retry_failed)
     print_summary(outcome)
+    check_outcome(outcome.manifest, out)
 
 
 @app.command()
@@ -87,7 +114,7 @@ def preview(
 
 @app.command("filter")
 def filter_(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A run, Parquet, or JSON lines.")],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A run, Parquet, or JSON (lines or an array).")],
     out: Annotated[Path, typer.Option(help="Where verdicts and shards go.")],
     policy: Annotated[str, typer.Option(help="light, standard, strict, or the path of a policy file.")] = "standard",
     shard_bytes: Annotated[int, typer.Option(min=1, help="The size of a shard in bytes.")] = 500_000_000,
@@ -96,11 +123,15 @@ def filter_(
         typer.Option(help="Two policies: write the difference between them into --out, and cut no shards."),
     ] = None,
 ) -> None:
-    """Judge stored conversations by a policy, with no model call, and cut them anew."""
+    """Judge stored conversations by a policy, with no model call, and cut them anew.
+
+    INPUT is a run's directory, Parquet or JSON with id and messages, or id, question and answer; whole numbers as ids
+    become text, and other columns are kept.
+    """
     from datagen.filtering import filter_rows
-    from datagen.pipeline import read_policy
+    from datagen.policies import read_policy
     from datagen.recipe import Output
-    from datagen.summary import console, print_counts
+    from datagen.summary import check_outcome, console, print_counts
 
     if what_if is not None:
         from datagen.inspection.recutting import what_if as difference_of
@@ -111,6 +142,7 @@ def filter_(
         return
     manifest = filter_rows(source, read_policy(policy), out, Output(shard_bytes=shard_bytes))
     print_counts(manifest, out, console)
+    check_outcome(manifest, out)
 
 
 @app.command()
@@ -130,7 +162,7 @@ def report(
 
     made = write_report_page(run, html, seed) if html is not None else report_of(run)
     if json:
-        typer.echo(made.to_json())
+        console.print(made.to_json(), soft_wrap=True)
         return
     print_report(made, console)
     if html is not None:
@@ -151,18 +183,19 @@ def recut(
     from datagen.inspection.difference_page import write_difference_page
     from datagen.inspection.recutting import recut as recut_run
     from datagen.inspection.terminal import print_difference
-    from datagen.pipeline import read_policy
-    from datagen.summary import console, print_counts
+    from datagen.policies import read_policy
+    from datagen.summary import check_outcome, console, print_counts
 
     difference, manifest = recut_run(run, read_policy(policy), out)
     if html is not None:
         write_difference_page(difference, html, run, run)
     if json:
-        typer.echo(difference.to_json())
+        console.print(difference.to_json(), soft_wrap=True)
         return
     print_difference(difference, console)
     if out is not None and manifest is not None:
         print_counts(manifest, out, console)
+        check_outcome(manifest, out)
 
 
 @app.command()
@@ -183,7 +216,7 @@ def compare(
     if html is not None:
         write_difference_page(difference, html, before, after)
     if json:
-        typer.echo(difference.to_json())
+        console.print(difference.to_json(), soft_wrap=True)
     else:
         print_difference(difference, console)
 
@@ -252,13 +285,40 @@ def _load(
     return load_recipe(path, overrides or (), options)
 
 
-def main() -> None:
-    """Run the command line; an error for the user is one sentence on standard error."""
+def main() -> NoReturn:
+    """Run the command line; an error for the user is one line on standard error."""
+    open_streams()
+    _look_here_last()
+    for argument in sys.argv[1:]:
+        if any("\udc80" <= character <= "\udcff" for character in argument):  # how Python carries other bytes
+            encoding = sys.getfilesystemencoding()
+            _refuse(f"'{argument}' is no text in {encoding}; rename it, or set LANG to the locale of its name.", 2)
     try:
-        app()
+        sys.exit(app(prog_name="datagen", standalone_mode=False))
     except DatagenError as error:
-        typer.echo(f"datagen: {error}", err=True)
-        sys.exit(error.exit_code)
+        _refuse(str(error), error.exit_code)
     except OSError as error:
-        typer.echo(f"datagen: {system_error(error)}", err=True)
-        sys.exit(DatagenError.exit_code)
+        _refuse(system_error(error), DatagenError.exit_code)
+    except _UsageError as error:
+        _refuse(_told(error), 2)
+
+
+def _look_here_last() -> None:
+    """Find a rule of the user's own in the working directory, behind all else: no file there hides a library or us."""
+    folders = [Path(__file__).parents[1]]  # of an editable installation; without it `prompts.py` here would be first
+    with suppress(OSError):  # a working directory that was deleted
+        folders.append(Path.cwd())
+    sys.path += [folder for folder in map(str, folders) if folder not in sys.path]
+
+
+def _refuse(message: str, exit_code: int) -> NoReturn:
+    if message:
+        PlainConsole(stderr=True).print(f"datagen: {on_one_line(message)}", soft_wrap=True)
+    sys.exit(exit_code)
+
+
+def _told(error: Any) -> str:
+    """Return what was wrong with the options as a sentence; nothing when Typer has printed the help instead."""
+    message: str = error.format_message()
+    command = error.ctx.command_path if error.ctx else "datagen"
+    return f"{message.rstrip('.')} (see {command} --help)." if message else ""

@@ -13,15 +13,18 @@ from typing import Any
 
 import xxhash
 
-from datagen.answers import Turn, read_caption, read_turns
-from datagen.engine.client import ChatClient, ChatMessage, Completion, Conversation
+from datagen.answers import ONLY_THOUGHT, Turn, read_caption, read_turns
+from datagen.engine.chat import Completion
+from datagen.engine.client import ChatClient, ChatMessage, Conversation
 from datagen.failures import Failure
 from datagen.images import Picture
 from datagen.recipe import Recipe, Stage
 from datagen.records import Call, Message
 from prompts import Prompt, PromptError, Sampling
 
-_UNUSABLE = ("length", "empty_answer", "unparsable_answer")
+_UNUSABLE = ("length", "unfinished", "empty_answer", "unparsable_answer", "refused_caption")
+_WHOLE = frozenset({"stop", "", "eos_token", "stop_sequence"})
+"""The reasons to finish of a whole answer: of OpenAI, of servers that name none, and of older TGI servers."""
 
 
 @dataclass
@@ -164,6 +167,10 @@ class Interviewer:
         """Read an answer into the dialogue."""
         if completion.finish_reason == "length":
             raise Failure("length", f"the answer reached max_tokens ({step.sampling.max_tokens})")
+        if completion.finish_reason not in _WHOLE:
+            raise Failure("unfinished", f"the server ended the answer early ({completion.finish_reason[:60]})")
+        if completion.only_thought:
+            raise Failure("empty_answer", ONLY_THOUGHT)
         reads_as = step.prompt.answer.reads_as
         if reads_as != "caption":
             dialogue.turns.extend(read_turns(completion.text, reads_as))

@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 
 from datagen.errors import AccountingError, DatagenError
-from datagen.fleet import run_remotely, side_by_side
 from datagen.index import Index
 from datagen.parts import GROUP_BYTES, part_path
 from datagen.plain_names import plain_names
-from datagen.reading import reading, writing
+from datagen.ray_tasks import run_remotely, side_by_side
+from datagen.reading import open_parquet, reading, writing
 from datagen.recipe import Output
 from datagen.records import STATES
 from datagen.run_directory import PROVENANCE, RunDirectory, write_json, write_text
@@ -47,7 +47,7 @@ def cut(
         output: the size of shards and row groups.
         facts: recipe and policy, for the manifest.
         inputs: how many images the index has.
-        verdicts: a Parquet file with `id`, `state`, `findings` that replaces the verdicts in the parts.
+        verdicts: a Parquet file with `id`, `state`, `findings`, `error` that replaces the verdicts in the parts.
 
     Raises:
         AccountingError: a row is missing, or there twice, or is not the one that the index beside the parts lists.
@@ -84,8 +84,11 @@ _SORTED_FIELD: "list[pa.Field[Any]]" = [pa.field("bytes", pa.int64())]
 _SORTED_SCHEMA = pa.schema([*NUMBERED_SCHEMA, *_SORTED_FIELD])
 _BATCH_ROWS = 2048
 _JUDGED_ROWS = """
-SELECT rows.* REPLACE (coalesce(v.state, rows.state) AS state, coalesce(v.findings, rows.findings) AS findings)
-FROM rows LEFT JOIN verdicts v ON rows.id = v.id AND rows.state <> 'failed'
+SELECT rows.* REPLACE (
+    coalesce(v.state, rows.state) AS state, coalesce(v.findings, rows.findings) AS findings,
+    CASE WHEN v.id IS NULL THEN rows.error ELSE v.error END AS error
+)
+FROM rows LEFT JOIN verdicts v ON rows.id = v.id AND (rows.state <> 'failed' OR rows.error['class'] = 'rule_error')
 """
 _SIZED = "*, size + strlen(CAST(messages AS VARCHAR)) + strlen(CAST(calls AS VARCHAR)) AS bytes"
 _SHARDS = """
@@ -242,7 +245,9 @@ def _recount(scratch: Path, shards: list[Shard], counts: Counter[str]) -> None:
     """Count the rows in the files that were written."""
     found: Counter[str] = Counter()
     for shard in shards:
-        found[shard.state] += pq.read_metadata(scratch / FOLDERS[shard.state] / shard.name).num_rows
+        path = scratch / FOLDERS[shard.state] / shard.name
+        with open_parquet(path, "Run the same command again.") as file:
+            found[shard.state] += file.metadata.num_rows
     if found != counts:
         raise AccountingError(f"The shards hold {_shown(found)} rows, but {_shown(counts)} were planned.")
 
@@ -288,14 +293,15 @@ def _card(manifest: Mapping[str, Any]) -> str:
 def load_call(out: Path) -> str:
     """Return Python that loads the rows kept; `datasets` takes `*`, `?` and `[...]` in a folder's name for a pattern.
 
-    >>> print(load_call(Path("out")))
-    load_dataset("out")["train"]
-    >>> print(load_call(Path("exp[2]")))
-    load_dataset("parquet", data_files="exp[[]2]/train/*.parquet")["train"]
+    >>> load_call(Path("out"))
+    "load_dataset('out')['train']"
+    >>> load_call(Path("exp[2]"))
+    "load_dataset('parquet', data_files='exp[[]2]/train/*.parquet')['train']"
     """
-    if glob.has_magic(str(out)):
-        return f'load_dataset("parquet", data_files="{glob.escape(str(out))}/{FOLDERS["kept"]}/*.parquet")["train"]'
-    return f'load_dataset("{out}")["train"]'
+    if not glob.has_magic(str(out)):
+        return f"load_dataset({str(out)!r})['train']"
+    files = f"{glob.escape(str(out))}/{FOLDERS['kept']}/*.parquet"
+    return f"load_dataset('parquet', data_files={files!r})['train']"
 
 
 def _shown(counts: Mapping[str, int]) -> str:

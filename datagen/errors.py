@@ -31,6 +31,12 @@ class AccountingError(DatagenError):
     exit_code = 1
 
 
+class NothingMadeError(DatagenError):
+    """Every input failed; all of them are accounted for, and nothing can be trained on."""
+
+    exit_code = 1
+
+
 class InterruptedRunError(DatagenError):
     """The user stopped the run."""
 

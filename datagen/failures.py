@@ -15,9 +15,12 @@ FailureClass = Literal[
     "timeout",  # the server did not answer in time, again and again
     "bad_response",  # the server's response is not a chat completion
     "length",  # the answer reached max_tokens
+    "unfinished",  # the answer ended neither by itself nor there: content_filter, abort, …
     "empty_answer",
     "unparsable_answer",
+    "refused_caption",  # a caption that says that the picture will not or cannot be described
     "prompt_error",  # the prompt's template failed on what came before
+    "rule_error",  # a rule raised on the row; its answers are kept, and judged again at the next cut
     "bad_row",  # a row of `datagen filter` that has no conversation
     "internal",  # a defect of datagen; the message names the exception
 ]

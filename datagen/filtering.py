@@ -1,12 +1,14 @@
 """`datagen filter`: judge conversations that are there already, a run's or anyone's, and cut them by the verdicts.
 
 No model is called. Conversations come as a run directory, as Parquet (`id` and `messages`, or `id`, `question` and
-`answer`, other columns are kept), or as JSON lines of the same fields. Rows are judged on all CPUs and written in the
-input's order; memory does not grow with their number. A row without a conversation ends as failed.
+`answer`, other columns are kept), or as JSON of the same fields. Ids that are whole numbers become text. Rows are
+judged on all CPUs and written in the input's order; memory does not grow with their number. A row without a
+conversation ends as failed.
 """
 
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +16,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from datagen.conversation_files import as_parquet, find_conversations, is_parquet, refuse_overlap
 from datagen.cut import FOLDERS, claim_output, cut, install
-from datagen.errors import AccountingError, DatagenError
-from datagen.fleet import side_by_side
+from datagen.errors import AccountingError, DatagenError, InterruptedRunError
+from datagen.identity import published
 from datagen.index import Index
-from datagen.judging import VERDICTS, judge_parts, judge_rows, policy_facts
+from datagen.judging import VERDICTS, judge_parts, judge_rows
+from datagen.merged_schema import as_merged, merged_schema
+from datagen.policies import CarriedPolicy, policy_facts
+from datagen.ray_tasks import side_by_side
 from datagen.recipe import Output
-from datagen.records import STATES, with_features
+from datagen.records import STATES
 from datagen.run_directory import PROVENANCE, RunDirectory
 from datagen.shards import RollingShards
-from datagen.stored_conversations import conversation_files, fault_of, messages_of
-from filters import Policy, load_policy
+from datagen.stored_conversations import FAULT, fault_of, messages_of
+from filters import Policy
 
 _JUDGED = ("findings", "state", "error")
-_ERROR = pa.struct([("class", pa.string()), ("message", pa.string())])
+_READ = ("id", "messages", "caption", "question", "answer", FAULT)
+_READ_BYTES = 1 << 28
 
 
 def filter_rows(source: Path, policy: Policy, out: Path, output: Output) -> dict[str, Any]:
@@ -37,16 +44,29 @@ def filter_rows(source: Path, policy: Policy, out: Path, output: Output) -> dict
         The manifest.
 
     Raises:
-        DatagenError: the input cannot be read or has no conversations, or `out` cannot be written.
+        DatagenError: the input cannot be read or has no conversations, or `out` cannot be written or overlaps it.
+        InterruptedRunError: Ctrl-C; the message says what is in `out`.
     """
-    if not source.exists():
-        raise DatagenError(f"There is no {source}; give a run's directory, Parquet, or JSON lines.")
+    refuse_overlap(out, source)
     directory = RunDirectory(out.absolute())
-    with directory.locked():
-        claim_output(directory.path)
+    try:
         if (source / "run.json").exists():
-            return _filter_run(RunDirectory(source.absolute()), policy, directory.path, output)
-        return _filter_table(source, policy, directory.path, output)
+            with directory.locked():
+                claim_output(directory.path)
+                return _filter_run(RunDirectory(source.absolute()), policy, directory.path, output)
+        files = find_conversations(source)
+        refuse_overlap(out, *files)
+        schema = _output_schema(files) if is_parquet(files[0]) else None  # refused before anything is written
+        with directory.locked():
+            claim_output(directory.path)
+            try:
+                return _filter_table(files, schema, source.stem, policy, directory.path, output)
+            except DatagenError:
+                shutil.rmtree(directory.path / ".cut", ignore_errors=True)
+                raise
+    except KeyboardInterrupt:
+        left = "keeps the shards that its manifest.json lists" if directory.manifest.exists() else "has no whole shards"
+        raise InterruptedRunError(f"Stopped; {out} {left}. The same command starts from the beginning.") from None
 
 
 def _filter_run(run: RunDirectory, policy: Policy, out: Path, output: Output) -> dict[str, Any]:
@@ -57,36 +77,34 @@ def _filter_run(run: RunDirectory, policy: Policy, out: Path, output: Output) ->
         )
     verdicts = out / "verdicts.parquet"
     judge_parts(run.parts, policy, verdicts)
-    recipe = run.stored_identity()
-    recipe["source"].pop("path", None)
+    recipe = published(run.stored_identity())
     facts = {"task": recipe["task"], "recipe": recipe, "policy": policy_facts(policy)}
     return cut(run.parts, out, output, facts, index.count, verdicts)
 
 
-def _filter_table(source: Path, policy: Policy, out: Path, output: Output) -> dict[str, Any]:
+def _filter_table(
+    sources: list[Path], schema: pa.Schema | None, task: str, policy: Policy, out: Path, output: Output
+) -> dict[str, Any]:
     scratch = out / ".cut"
     shutil.rmtree(scratch, ignore_errors=True)
     for folder in FOLDERS.values():
         (scratch / folder).mkdir(parents=True)
-    files = conversation_files(source, scratch)
+    files = as_parquet(sources, scratch)
+    schema = schema or _output_schema(files)
     units = [(path, group) for path in files for group in range(pq.read_metadata(path).num_row_groups)]
-    schema = _judged_schema(files[0])
+    carried = CarriedPolicy.of(policy)
     counts: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     shards = {state: RollingShards(scratch / folder, state, schema, output) for state, folder in FOLDERS.items()}
-    with pq.ParquetWriter(scratch / "verdicts.parquet", _VERDICTS_WITH_ERROR, compression="zstd") as verdicts:
-        judged = side_by_side(_judge_group, [(path, group, policy.to_dict()) for path, group in units], "judging")
+    with pq.ParquetWriter(scratch / "verdicts.parquet", VERDICTS, compression="zstd") as verdicts:
+        judged = side_by_side(_judge_group, [(path, group, carried) for path, group in units], "judging")
         for (path, group), verdict in zip(units, judged, strict=True):
             verdicts.write_table(verdict)
-            rows = pq.ParquetFile(path).read_row_group(group)
-            table = pa.table(
-                [*(rows.column(name) for name in schema.names if name not in _JUDGED), *map(verdict.column, _JUDGED)],
-                schema=schema,
-            )
-            for state in STATES:
-                chosen = table.filter(pc.equal(verdict.column("state"), pa.scalar(state)))
-                counts[state] += chosen.num_rows
-                shards[state].write(chosen)
+            for table in _judged_rows(path, group, verdict, schema):
+                for state in STATES:
+                    chosen = table.filter(pc.equal(table.column("state"), pa.scalar(state)))
+                    counts[state] += chosen.num_rows
+                    shards[state].write(chosen)
             failures.update(error["class"] for error in verdict.column("error").to_pylist() if error)
     written = [entry for state in STATES for entry in shards[state].close()]
     inputs = sum(pq.read_metadata(path).num_rows for path in files)
@@ -95,7 +113,7 @@ def _filter_table(source: Path, policy: Policy, out: Path, output: Output) -> di
         raise AccountingError(f"{inputs:,} rows went in, {sum(counts.values()):,} were judged and {found:,} written.")
     manifest = {
         **PROVENANCE,
-        "task": source.stem,
+        "task": task,
         "policy": policy_facts(policy),
         "counts": {"inputs": inputs} | {str(state): counts[state] for state in STATES},
         "failures": dict(sorted(failures.items())),
@@ -106,17 +124,42 @@ def _filter_table(source: Path, policy: Policy, out: Path, output: Output) -> di
     return manifest
 
 
-_VERDICTS_WITH_ERROR = VERDICTS.append(pa.field("error", _ERROR))
+def _output_schema(files: list[Path]) -> pa.Schema:
+    """Return the schema of the shards: the columns of all files, and those of the verdict at the end.
+
+    Raises:
+        DatagenError: the columns cannot be brought together, or there are no rows.
+    """
+    if not any(pq.read_metadata(path).num_rows for path in files):
+        raise DatagenError(f"{files[0]} has no rows{', and the other files have none' if len(files) > 1 else ''}.")
+    for path in files:
+        _check_verdict(path)
+    return merged_schema(files, pa.schema([VERDICTS.field(name) for name in _JUDGED]))
 
 
-def _judged_schema(path: Path) -> pa.Schema:
+def _check_verdict(path: Path) -> None:
+    """Make sure that the columns that a verdict replaces hold one of datagen, and nothing of the user's."""
     schema = pq.read_schema(path)
-    fields = [field for field in schema if field.name not in _JUDGED]
-    fields += [_VERDICTS_WITH_ERROR.field(name) for name in _JUDGED]
-    pictures = [
-        field.name for field in fields if pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
-    ]
-    return with_features(pa.schema(fields), pictures)
+    found = [name for name in _JUDGED if name in schema.names]
+    kind = schema.field("findings").type if len(found) == len(_JUDGED) else None
+    of_datagen = isinstance(kind, pa.ListType) and pa.types.is_struct(kind.value_type)
+    if found and not of_datagen:
+        raise DatagenError(
+            f"{path} has a column '{found[0]}' of its own, in whose place the verdict would come; rename it."
+        )
+
+
+def _judged_rows(path: Path, group: int, verdict: pa.Table, schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield the rows of a row group with their verdicts, as many at a time as have about `_READ_BYTES`."""
+    with pq.ParquetFile(path) as file:
+        facts = file.metadata.row_group(group)
+        at_once = max(1, facts.num_rows * _READ_BYTES // max(facts.total_byte_size, _READ_BYTES))
+        first = 0
+        for batch in file.iter_batches(at_once, row_groups=[group]):
+            judged = verdict.slice(first, batch.num_rows)
+            first += batch.num_rows
+            rows = pa.Table.from_batches([batch])
+            yield pa.table(as_merged(rows, schema, path, judged.select(list(_JUDGED))), schema=schema)
 
 
 def _caption(row: dict[str, Any]) -> str:
@@ -124,23 +167,19 @@ def _caption(row: dict[str, Any]) -> str:
     return caption if isinstance(caption, str) else ""
 
 
-def _judge_group(path: Path, group: int, policy: dict[str, Any]) -> pa.Table:
+def _judge_group(path: Path, group: int, policy: CarriedPolicy) -> pa.Table:
     file = pq.ParquetFile(path)
-    wanted = [name for name in ("id", "messages", "caption", "question", "answer") if name in file.schema_arrow.names]
+    wanted = [name for name in _READ if name in file.schema_arrow.names]
     rows = file.read_row_group(group, columns=wanted).to_pylist()
     samples: list[dict[str, Any]] = []
     errors: list[dict[str, str] | None] = []
     for row in rows:
-        messages = messages_of(row)
-        fault = fault_of(row["id"], messages)
+        fault = fault_of(row)
         errors.append({"class": "bad_row", "message": fault} if fault else None)
-        samples.append({"id": row["id"], "messages": [] if fault else messages, "caption": _caption(row)})
-    judged = judge_rows(samples, load_policy(policy))
-    states = pa.array(
-        ["failed" if error else state for error, state in zip(errors, judged["state"].to_pylist(), strict=True)]
-    )
-    findings = pa.array(
-        [[] if error else found for error, found in zip(errors, judged["findings"].to_pylist(), strict=True)],
-        VERDICTS.field("findings").type,
-    )
-    return pa.table([judged["id"], states, findings, pa.array(errors, _ERROR)], schema=_VERDICTS_WITH_ERROR)
+        row_id = None if row["id"] is None else str(row["id"])
+        samples.append({"id": row_id, "messages": [] if fault else messages_of(row), "caption": _caption(row)})
+    verdicts = judge_rows(samples, policy.load()).to_pylist()
+    for verdict, error in zip(verdicts, errors, strict=True):
+        if error:
+            verdict |= {"state": "failed", "findings": [], "error": error}
+    return pa.Table.from_pylist(verdicts, schema=VERDICTS)

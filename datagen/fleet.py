@@ -1,44 +1,33 @@
 """The Ray workers of a run: every part that is not sealed goes to one of them.
 
-Ray Core and not Ray Data: the unit of work is a part with a journal of its own, which a restarted worker continues;
-Ray Data would run a block of rows again from its beginning, and pay for its answers twice. When a worker dies, Ray
-starts it again and repeats its calls (`max_restarts`, `max_task_retries`).
+Ray Core and not Ray Data: the unit of work is a part with a journal of its own, which the next worker continues; Ray
+Data would run a block of rows again from its beginning, and pay for its answers twice. The driver waits for no single
+worker: parts go to those that Ray has placed, and the parts of one that is lost, with its process or its machine, go to
+the others.
 """
 
-import logging
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from datagen.errors import DatagenError
-from datagen.progress import ProgressLine, tracked
+from datagen.progress import ProgressLine
+from datagen.ray_tasks import cpus, free_cpus, last_line, result_of, start_ray
 from datagen.worker import PARTS_AT_ONCE, Job, Progress, Worker
 
 MOST_WORKERS = 4
 """Unless the recipe says otherwise: more would only queue at the server, up to its time limit."""
+CPUS_A_WORKER = 0.5
 _LOOK_SECONDS = 0.5
 _GOODBYE_SECONDS = 10.0
-
-
-def start_ray() -> None:
-    """Join the Ray cluster of the environment (RAY_ADDRESS), or start Ray on this machine, quietly."""
-    if ray.is_initialized():
-        return
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_DEDUP_LOGS", "1")
-    ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False)
-
-
-def cpus() -> int:
-    """Return the CPUs of the cluster."""
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
-    return max(1, int(resources.get("CPU", 1)))
+_NOTICE_SECONDS = 20.0
+_PLACE_SECONDS = 600.0
+_MOST_DEATHS = 5
 
 
 def make_parts(
@@ -57,68 +46,183 @@ def make_parts(
         DatagenError: the run cannot go on; what is done is in the parts' journals.
     """
     start_ray()
-    size = min(workers or min(cpus(), MOST_WORKERS), len(numbers))
-    actor = ray.remote(Worker).options(
-        num_cpus=0.5, max_restarts=-1, max_task_retries=-1, max_concurrency=PARTS_AT_ONCE + 2
-    )
-    fleet: list[Any] = [actor.remote(job) for _ in range(size)]
-    waiting = iter(numbers)
-    under_way: dict[Any, Any] = {}
+    room = max(1, int(cpus() / CPUS_A_WORKER))
+    if workers and min(workers, len(numbers)) > room:
+        line.say(f"{workers} workers were asked for, and Ray's {cpus():g} CPUs have room for {room}: {room} start.")
+    size = min(workers or min(int(cpus()), MOST_WORKERS), room, len(numbers))
+    fleet = _Fleet(job, numbers, size, line)
     try:
-        for worker in fleet:
-            under_way |= {worker.make_part.remote(number): worker for number in islice(waiting, PARTS_AT_ONCE)}
-        while under_way:
-            done, _ = ray.wait(list(under_way), timeout=_LOOK_SECONDS)
+        while not fleet.finished:
+            fleet.step()
             check()
-            line.show(_progress(fleet))
-            for reference in done:
-                worker = under_way.pop(reference)
-                _get(reference)
-                under_way |= {worker.make_part.remote(number): worker for number in islice(waiting, 1)}
-        return _progress(fleet)
+            line.show(fleet.progress())
+        fleet.ask_progress(wait=True)
+        return fleet.progress()
     finally:
-        # Cancelled calls close their journals and are not tried again; what a kill cut off would be.
-        for reference in under_way:
+        fleet.dismiss()
+
+
+@dataclass(eq=False)
+class _Member:
+    """A worker: the call that opens it, the parts that it is at, and what it was last heard to have done."""
+
+    actor: Any
+    opening: Any
+    ready: bool = False
+    parts: dict[Any, int] = field(default_factory=dict)
+    asked: Any = None
+    progress: Progress = field(default_factory=lambda: Progress(Counter(), 0, 0, 0))
+
+    @property
+    def calls(self) -> list[Any]:
+        """The calls whose end is waited for."""
+        return [*self.parts] if self.ready else [self.opening]
+
+
+class _Fleet:
+    """The workers that are at work, those that Ray has not placed yet, and the parts that wait."""
+
+    def __init__(self, job: Job, numbers: Sequence[int], size: int, line: ProgressLine) -> None:
+        # Ray repeats nothing by itself: it would wait for as long as it takes for a machine that may never come back.
+        self._actor = ray.remote(Worker).options(
+            num_cpus=CPUS_A_WORKER, max_restarts=0, max_task_retries=0, max_concurrency=PARTS_AT_ONCE + 2
+        )
+        self._job = job
+        self._line = line
+        self._waiting = deque(numbers)
+        self._most_parts = min(PARTS_AT_ONCE, -(-len(numbers) // size))
+        self._lost: list[Progress] = []
+        self._deaths = 0
+        self._made_at_death = 0
+        self._alone_since = time.monotonic()
+        self._notice_at = self._alone_since + _NOTICE_SECONDS
+        self._members: list[_Member] = []
+        for _ in range(size):
+            self._hire()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every part is sealed."""
+        return not self._waiting and not any(member.parts for member in self._members)
+
+    def step(self) -> None:
+        """Wait a moment for calls to end, and give parts to those who are free.
+
+        Raises:
+            DatagenError: a worker raised it, workers die one after another, or none is placed.
+        """
+        self._give()
+        calls = {call: member for member in self._members for call in member.calls}
+        done, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
+        if not done:
+            done, _ = ray.wait(list(calls), timeout=_LOOK_SECONDS)
+        for reference in done:
+            member = calls[reference]
+            if member in self._members:
+                self._end(member, reference)
+        self.ask_progress()
+        self._look_for_places()
+
+    def _end(self, member: _Member, reference: Any) -> None:
+        """Take in the end of a call."""
+        try:
+            result_of(reference)
+        except RayTaskError:
+            raise
+        except RayError as error:
+            self._replace(member, error)
+            return
+        member.parts.pop(reference, None)
+        member.ready = True
+
+    def _give(self) -> None:
+        """Give parts that wait to the workers that have the fewest."""
+        free = [member for member in self._members if member.ready]
+        while self._waiting and free:
+            member = min(free, key=lambda member: len(member.parts))
+            if len(member.parts) == self._most_parts:
+                return
+            number = self._waiting.popleft()
+            member.parts[member.actor.make_part.remote(number)] = number
+
+    def _hire(self) -> None:
+        actor: Any = self._actor.remote(self._job)
+        self._members.append(_Member(actor, actor.ready.remote()))
+
+    def _replace(self, member: _Member, error: RayError) -> None:
+        """Give the parts of a worker that is lost to others, and start another one in its stead.
+
+        Raises:
+            DatagenError: workers were lost again and again, and nothing was done in between.
+        """
+        made = sum(progress.states.total() for progress in self.progress())
+        self._deaths = self._deaths + 1 if made == self._made_at_death else 1
+        self._made_at_death = made
+        if self._deaths >= _MOST_DEATHS:
+            raise DatagenError(
+                f"{self._deaths} Ray workers ended one after the other and finished no image (the last one: "
+                f"{last_line(error)}). See that every machine has the same datagen and memory to spare, and look at "
+                "Ray's logs; then run the same command: what is done is kept."
+            ) from error
+        told = "was lost" if member.ready else "did not start"
+        self._line.say(f"A worker {told} ({last_line(error)}); its images go to another one.")
+        self._members.remove(member)
+        self._lost.append(member.progress)
+        self._waiting.extendleft(sorted(member.parts.values(), reverse=True))
+        ray.kill(member.actor)
+        self._hire()
+
+    def _look_for_places(self) -> None:
+        """Say so when Ray places no worker.
+
+        Raises:
+            DatagenError: it has not for `_PLACE_SECONDS`.
+        """
+        now = time.monotonic()
+        if any(member.ready for member in self._members):
+            self._alone_since, self._notice_at = now, now + _NOTICE_SECONDS
+            return
+        free = free_cpus() if now >= self._notice_at else 0.0
+        state = (
+            f"Ray has started no worker for {now - self._alone_since:.0f} s: {free:g} of its {cpus():g} CPUs are free"
+        )
+        if now - self._alone_since >= _PLACE_SECONDS:
+            raise DatagenError(
+                f"{state}. See that its machines run this Python and have a CPU to spare (ray status), then run the "
+                "same command: what is done is kept."
+            )
+        if now >= self._notice_at:
+            self._line.say(f"{state}. Waiting.")
+            self._notice_at = now + 3 * _NOTICE_SECONDS
+
+    def ask_progress(self, *, wait: bool = False) -> None:
+        """Hear from the workers what they have done; with `wait`, for a moment, else what has come in."""
+        for member in self._members:
+            if member.ready and member.asked is None:
+                member.asked = member.actor.progress.remote()
+        asked = {member.asked: member for member in self._members if member.asked is not None}
+        if not asked:
+            return
+        told, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_GOODBYE_SECONDS if wait else 0)
+        for reference in told:
+            asked[reference].asked = None
+            try:
+                asked[reference].progress = result_of(reference)
+            except RayTaskError:
+                raise
+            except RayError:
+                continue  # it is lost; the end of its parts says so
+
+    def progress(self) -> list[Progress]:
+        """Return what each worker was last heard to have done, with those that are lost."""
+        return [*self._lost, *(member.progress for member in self._members)]
+
+    def dismiss(self) -> None:
+        """End the workers; calls under way are cancelled, close their journals, and lose what a kill would lose."""
+        calls = [reference for member in self._members for reference in member.parts]
+        for reference in calls:
             ray.cancel(reference)
-        if under_way:
-            ray.wait(list(under_way), num_returns=len(under_way), timeout=_GOODBYE_SECONDS)
-        for worker in fleet:
-            ray.kill(worker)
-
-
-def _progress(fleet: list[Any]) -> list[Progress]:
-    progress: list[Progress] = _get([worker.progress.remote() for worker in fleet])
-    return progress
-
-
-def _get(references: Any) -> Any:
-    """Return results; an error for the user comes out as it was raised in the worker."""
-    try:
-        return ray.get(references)
-    except RayTaskError as error:
-        if isinstance(error.cause, DatagenError | OSError):
-            raise error.cause from None
-        raise
-    except RayError as error:
-        raise DatagenError(f"Ray lost its workers ({type(error).__name__}); run the same command to go on.") from error
-
-
-def run_remotely(function: Any, *args: Any) -> Any:
-    """Run a function in a Ray worker process and return its result, so that the driver's memory stays small."""
-    start_ray()
-    return _get(ray.remote(num_cpus=0)(function).remote(*args))
-
-
-def side_by_side(function: Any, calls: Sequence[tuple[Any, ...]], label: str) -> Iterator[Any]:
-    """Run a function for every tuple of arguments on all CPUs, show the progress, and yield the results in order."""
-    start_ray()
-    remote = ray.remote(num_cpus=1)(function)
-    waiting = iter(calls)
-    queue = deque(remote.remote(*args) for args in islice(waiting, 2 * cpus()))
-
-    def results() -> Iterator[Any]:
-        while queue:
-            yield _get(queue.popleft())
-            queue.extend(remote.remote(*args) for args in islice(waiting, 1))
-
-    yield from tracked(results(), len(calls), label)
+        if calls:
+            ray.wait(calls, num_returns=len(calls), timeout=_GOODBYE_SECONDS)
+        for member in self._members:
+            ray.kill(member.actor)

@@ -1,6 +1,7 @@
 """What decides the rows of a run: a changed identity on an old directory is refused, by the names of what changed."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -21,7 +22,15 @@ def identity(recipe: Recipe) -> dict[str, Any]:
         "seed": recipe.seed,
         "source": {key: value for key, value in document["source"].items() if key != "allow_private_hosts"},
         "images": document["images"],
-        "engines": {name: {"model": engine.model, "vision": engine.vision} for name, engine in recipe.engines.items()},
+        "engines": {
+            name: {
+                "model": engine.model,
+                "vision": engine.vision,
+                "weights": engine.weights,
+                "server_args": list(engine.server.args),
+            }
+            for name, engine in recipe.engines.items()
+        },
         "stages": [
             {
                 **document["stages"][number],
@@ -33,6 +42,34 @@ def identity(recipe: Recipe) -> dict[str, Any]:
         ],
         "part_rows": recipe.output.part_rows,
     }
+
+
+def published(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an identity as a manifest has it: it says nothing of the machine, of paths their last part alone."""
+    source = {key: value for key, value in identity["source"].items() if key != "path"}
+    engines = {name: _without_folders(engine) for name, engine in identity["engines"].items()}
+    return {**identity, "source": source, "engines": engines}
+
+
+def _without_folders(engine: Mapping[str, Any]) -> dict[str, Any]:
+    weights = engine.get("weights")
+    shown = {"weights": Path(weights).name} if weights and Path(weights).is_absolute() else {}
+    return {**engine, **shown}
+
+
+def changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Name what a run that was started as `found` and is to go on as `wanted` would change.
+
+    Weights and the arguments of servers were not always recorded; what is not known is no change.
+    """
+    unrecorded = ("weights", "server_args")
+    engines = {
+        name: {**{key: wanted["engines"][name][key] for key in unrecorded}, **engine}
+        if name in wanted["engines"]
+        else engine
+        for name, engine in found.get("engines", {}).items()
+    }
+    return list(differences({**found, "engines": engines}, wanted))
 
 
 def differences(found: Any, wanted: Any, place: str = "") -> Iterator[str]:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from datagen.errors import DatagenError
+from datagen.plain_names import plain_names
 from datagen.reading import reading, writing
 from datagen.sources import Entry, Source
 
@@ -96,8 +97,8 @@ class Index:
         self.path = path
         if not path.exists():
             raise DatagenError(f"There is no index {path}; run the same datagen run again, which lists the source.")
-        with reading(path, self._remedy):
-            self._file = pq.ParquetFile(path, page_checksum_verification=True)
+        with reading(path, self._remedy), plain_names(path) as (name,):
+            self._file = pq.ParquetFile(name, page_checksum_verification=True)
             if not self._file.schema_arrow.equals(SCHEMA) or not self._file.metadata.num_rows:
                 raise ValueError("it is no index")
         self.count: int = self._file.metadata.num_rows

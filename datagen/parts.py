@@ -28,7 +28,7 @@ from pydantic import ValidationError
 
 from datagen.errors import DatagenError, system_error
 from datagen.images import Picture
-from datagen.reading import reading, writing
+from datagen.reading import open_parquet, writing
 from datagen.records import PART_SCHEMA, PartRow, Row
 
 GROUP_BYTES = 64 << 20
@@ -190,6 +190,11 @@ def rows_under_way(folder: Path, number: int) -> list[PartRow]:
     return [row for row, _ in _read_journal(journal.read_bytes(), journal)] if journal.exists() else []
 
 
+def has_answers(row: Row) -> bool:
+    """Whether nothing but a rule failed on a row: judging it again is enough, and no model need be asked."""
+    return row.error is not None and row.error.class_ == "rule_error"
+
+
 def reopen_failed(folder: Path, number: int) -> int:
     """Make the failed images of a part, sealed or not, undone again, and return how many there are.
 
@@ -200,11 +205,11 @@ def reopen_failed(folder: Path, number: int) -> int:
     if journal.exists():  # also when a worker died between the two steps of sealing
         rows = rows_under_way(folder, number)
     elif sealed.exists():
-        with reading(sealed, anew(sealed)):
-            rows = [PartRow.model_validate(row) for row in pq.read_table(sealed).to_pylist()]
+        with open_parquet(sealed, anew(sealed)) as file:
+            rows = [PartRow.model_validate(row) for row in file.read().to_pylist()]
     else:
         return 0
-    kept = [row for row in rows if row.state != "failed"]
+    kept = [row for row in rows if row.state != "failed" or has_answers(row)]
     if len(kept) < len(rows):
         unfinished = sealed.with_suffix(".unfinished")
         with writing(unfinished):

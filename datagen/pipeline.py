@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,19 +11,21 @@ from rich.console import Console
 
 from datagen.cut import cut, read_manifest, shards_are_there
 from datagen.errors import DatagenError, InterruptedRunError
-from datagen.fleet import make_parts, run_remotely
-from datagen.identity import identity
+from datagen.fleet import make_parts
+from datagen.identity import identity, published
 from datagen.index import Index, write_index
-from datagen.judging import judge_parts, policy_facts
+from datagen.judging import judge_parts
 from datagen.parts import part_path, reopen_failed
+from datagen.policies import CarriedPolicy, policy_facts, read_policy
 from datagen.progress import ProgressLine
+from datagen.ray_tasks import run_remotely
 from datagen.recipe import Recipe, Source
 from datagen.run_directory import RunDirectory
-from datagen.serving import served
+from datagen.serving import check_given_endpoints, served
 from datagen.sources import open_source
 from datagen.stored_parts import check_rows_of_index, states_of
 from datagen.worker import Job, Progress
-from filters import Policy, PolicyError, load_policy
+from filters import Policy
 
 
 class Outcome(NamedTuple):
@@ -31,18 +34,6 @@ class Outcome(NamedTuple):
     directory: RunDirectory
     manifest: dict[str, Any]
     seconds: float
-
-
-def read_policy(name: str | Path) -> Policy:
-    """Load a policy.
-
-    Raises:
-        DatagenError: there is no such policy, or it is not valid.
-    """
-    try:
-        return load_policy(name)
-    except PolicyError as error:
-        raise DatagenError(str(error)) from error
 
 
 def run(recipe: Recipe, out: Path, console: Console, *, fresh: bool = False, retry_failed: bool = False) -> Outcome:
@@ -72,19 +63,25 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
     policy = read_policy(recipe.policy)
     source = open_source(recipe.source, recipe.images.max_bytes)
     directory = RunDirectory(out.absolute())
-    if not directory.index.exists():
-        next(source.entries(), None)  # an unreadable source is found before anything is written
+    if fresh or not directory.index.exists():  # an unreadable source is found before anything is written
+        next(source.entries(), None)
     with directory.locked():
         directory.wait_for_workers(console)
         if fresh:
+            directory.check_clearable()
+            check_given_endpoints(recipe)  # before anything is thrown away
             directory.clear()
         resumed = directory.claim(recipe)
-        if not directory.index.exists():
+        listed_before = directory.index.exists()
+        if not listed_before:
+            check_given_endpoints(recipe)  # before a source is listed, which may take long
             listing = directory.listing()
             run_remotely(_list, recipe.source, recipe.images.max_bytes, listing, recipe.output.part_rows)
             check_rows_of_index(Index(listing), directory.parts)
             listing.replace(directory.index)
         index = Index(directory.index)
+        if listed_before:
+            console.print(_listed_before(directory, index), markup=False, soft_wrap=True)
         if retry_failed:
             again = sum(reopen_failed(directory.parts, number) for number in range(index.parts))
             console.print(f"{again:,} failed images are tried again.")
@@ -99,10 +96,10 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
             if resumed:
                 console.print(f"Going on: {before.total():,} of {index.count:,} images are in complete parts.")
             with (
-                served(recipe, directory.server_log, console) as engines,
+                served(recipe, directory.path, console) as engines,
                 ProgressLine(console, index.count, before) as line,
             ):
-                job = Job(engines.recipe, policy.to_dict(), directory.index, directory.parts, engines.keys)
+                job = Job(engines.recipe, CarriedPolicy.of(policy), directory.index, directory.parts, engines.keys)
                 started = time.monotonic()
                 progress = make_parts(job, numbers, recipe.workers, line, engines.check)
                 making = time.monotonic() - started
@@ -120,6 +117,14 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
     return Outcome(directory, manifest, making + cutting)
 
 
+def _listed_before(directory: RunDirectory, index: Index) -> str:
+    listed = datetime.fromtimestamp(directory.index.stat().st_mtime).astimezone()
+    return (
+        f"The source was listed on {listed:%Y-%m-%d %H:%M}: {index.count:,} images. What was added to it since is not "
+        "in this run; another --out takes it."
+    )
+
+
 def _list(settings: Source, max_bytes: int, path: Path, part_rows: int) -> int:
     count = write_index(open_source(settings, max_bytes), path, part_rows, settings.limit)
     with path.open("rb") as file:
@@ -129,20 +134,22 @@ def _list(settings: Source, max_bytes: int, path: Path, part_rows: int) -> int:
 
 def _cut(recipe: Recipe, directory: RunDirectory, policy: Policy, index: Index, console: Console) -> dict[str, Any]:
     """Cut the shards, unless those of an earlier cut are still right."""
-    made_of = identity(recipe)
-    del made_of["source"]["path"]  # a manifest says nothing of the machine
     facts = {
         "task": recipe.task,
-        "recipe": made_of,
+        "recipe": published(identity(recipe)),
         "output": recipe.output.model_dump(mode="json"),
         "policy": policy_facts(policy),
     }
-    if not directory.uncut and directory.manifest.exists():
-        manifest = read_manifest(directory.path)
-        if all(manifest.get(key) == value for key, value in facts.items()) and shards_are_there(
-            directory.path, manifest
-        ):
-            return manifest
+    earlier = read_manifest(directory.path) if directory.manifest.exists() else None
+    rule_failed = earlier is not None and "rule_error" in earlier["failures"]  # the rule may be mended by now
+    if (
+        earlier is not None
+        and not directory.uncut
+        and not rule_failed
+        and all(earlier.get(key) == value for key, value in facts.items())
+        and shards_are_there(directory.path, earlier)
+    ):
+        return earlier
     console.print("Cutting the shards.")
     free = shutil.disk_usage(directory.path).free
     needed = sum(path.stat().st_size for path in directory.parts.glob("*.tar"))
@@ -152,7 +159,7 @@ def _cut(recipe: Recipe, directory: RunDirectory, policy: Policy, index: Index, 
             "Make room and run the same command again: no model is called for what is done."
         )
     verdicts = None
-    if not directory.judged_by(policy.digest):
+    if rule_failed or not directory.judged_by(policy.digest):
         console.print(f"Judging the stored answers by the policy {policy.name}; no model is called.")
         verdicts = directory.path / "verdicts.parquet"
         judge_parts(directory.parts, policy, verdicts)

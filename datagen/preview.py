@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
+from datagen.console import on_one_line, styled
 from datagen.errors import DatagenError
 from datagen.index import Listed, row_id
-from datagen.pipeline import read_policy
+from datagen.policies import CarriedPolicy, read_policy
 from datagen.progress import duration
 from datagen.recipe import Recipe
 from datagen.records import Row
@@ -31,13 +31,13 @@ def preview(recipe: Recipe, count: int, console: Console) -> None:
     drawn, total = _draw(recipe, count)
     with (
         tempfile.TemporaryDirectory(prefix="datagen-") as folder,
-        served(recipe, Path(folder) / "server.log", console) as (ready, keys, _),
+        served(recipe, Path(folder), console) as (ready, keys, _),
     ):
         started = time.monotonic()
-        rows = asyncio.run(_rows(RowMaker(ready, policy.to_dict(), keys), drawn))
+        rows = asyncio.run(_rows(RowMaker(ready, CarriedPolicy.of(policy), keys), drawn))
         seconds = time.monotonic() - started
     for row in rows:
-        console.rule(escape(row.key))
+        console.rule(on_one_line(row.key))
         _print(row, console)
     console.rule()
     prompt_tokens = sum(call.prompt_tokens for row in rows for call in row.calls)
@@ -76,9 +76,11 @@ async def _rows(maker: RowMaker, drawn: list[Listed]) -> list[Row]:
 
 def _print(row: Row, console: Console) -> None:
     for call in row.calls:
-        console.print(f"[bold]→ {call.prompt}[/] to {call.model}, {call.sampling}, seed {call.seed}", soft_wrap=True)
-        console.print(f"[dim]{escape(call.request)}[/]", soft_wrap=True)
-        console.print(f"[bold]←[/] {escape(call.answer)}", soft_wrap=True)
-        console.print(f"[dim]  {call.prompt_tokens} + {call.completion_tokens} tokens, {call.finish_reason}[/]")
+        to = f" to {call.model}, {call.sampling}, seed {call.seed}"
+        console.print(styled((f"→ {call.prompt}", "bold"), to), soft_wrap=True)
+        console.print(styled((call.request, "dim")), soft_wrap=True)
+        console.print(styled(("←", "bold"), f" {call.answer}"), soft_wrap=True)
+        tokens = f"  {call.prompt_tokens} + {call.completion_tokens} tokens, {call.finish_reason}"
+        console.print(styled((tokens, "dim")), soft_wrap=True)
     for line in sample_lines(row.model_dump(by_alias=True)):
         console.print(line, soft_wrap=True)

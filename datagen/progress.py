@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from datagen.console import PlainConsole
 from datagen.worker import Progress
 
 Item = TypeVar("Item")
@@ -43,6 +44,10 @@ class ProgressLine:
         if self._live is not None:
             self._live.stop()
 
+    def say(self, text: str) -> None:
+        """Print a line above the progress."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def show(self, workers: Sequence[Progress]) -> None:
         """Show what the workers have done since the start."""
         now = time.monotonic()
@@ -56,7 +61,7 @@ class ProgressLine:
 
 def tracked(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
     """Yield the items, showing how many of `total` have passed and the time left, on standard error."""
-    console = Console(stderr=True, highlight=False)
+    console = PlainConsole(stderr=True)
     if console.is_terminal:
         yield from rich.progress.track(items, label, total, console=console, transient=True)
         return

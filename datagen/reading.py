@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from datagen.errors import DatagenError, system_error
+from datagen.plain_names import plain_names
 
 _SENSELESS = (None, errno.EINVAL)
 """EINVAL: a damaged file led to a place that no file has."""
@@ -41,6 +43,21 @@ def reading(path: Path, remedy: str) -> Iterator[None]:
         raise _damaged(path, error, remedy) from error
     except (ValueError, pa.ArrowException) as error:  # pydantic's, orjson's and Arrow's errors of content are these
         raise _damaged(path, error, remedy) from error
+
+
+@contextmanager
+def open_parquet(path: Path, remedy: str, *, checksums: bool = False) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file of any name, and turn what goes wrong in the context into a sentence, as `reading` does.
+
+    pyarrow takes `~` and `s3:` at the beginning of a relative path for more than a name, and opens none that the
+    locale cannot say in UTF-8.
+    """
+    with (
+        reading(path, remedy),
+        plain_names(path) as (name,),
+        pq.ParquetFile(name, page_checksum_verification=checksums) as file,
+    ):
+        yield file
 
 
 def _damaged(path: Path, error: Exception, remedy: str) -> DatagenError:

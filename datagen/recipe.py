@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from datagen.engine import access
 from datagen.errors import DatagenError, nearest
 from prompts import Prompt, PromptError, Sampling, load_prompt
 
@@ -92,13 +93,12 @@ class Engine(_Section):
     @field_validator("endpoints")
     @classmethod
     def _base_urls(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
-        for url in endpoints:
-            if not url.startswith(("http://", "https://")):
-                raise ValueError(f"'{url}' is no base URL; write it as http://host:port/v1")
-        return tuple(url.rstrip("/") for url in endpoints)
+        return tuple(map(access.base_url, endpoints))
 
     @model_validator(mode="after")
     def _something_to_serve(self) -> Self:
+        if self.api_key_env is not None and not access.is_variable(self.api_key_env):
+            raise ValueError(f"api_key_env {access.NO_VARIABLE}")
         if not self.model and not self.endpoints:
             raise ValueError("name a model, or give endpoints that serve one")
         return self
@@ -155,6 +155,7 @@ class Recipe(_Section):
     workers: int | None = Field(None, ge=1)
     in_flight: int = Field(128, ge=1)
     output: Output = Output()
+    _prompts: dict[str, Prompt] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
@@ -165,7 +166,7 @@ class Recipe(_Section):
                     f"stages.{number}.engine '{stage.engine}' is not an engine: {nearest(stage.engine, self.engines)}"
                 )
             try:
-                prompt = self.prompt(stage)
+                prompt = self._prompts[stage.prompt] = load_prompt(stage.prompt)
             except PromptError as error:
                 raise ValueError(f"stages.{number}.prompt: {error}") from error
             if prompt.answer.reads_as == "caption" and stage.as_turn and not prompt.instructions:
@@ -183,8 +184,8 @@ class Recipe(_Section):
         return self
 
     def prompt(self, stage: Stage) -> Prompt:
-        """Return the stage's prompt."""
-        return load_prompt(stage.prompt)
+        """Return the stage's prompt, as its file was when the recipe was read; it travels with the recipe."""
+        return self._prompts[stage.prompt]
 
     def sampling(self, stage: Stage) -> Sampling:
         """Return the prompt's sampling with the stage's overrides."""
@@ -211,7 +212,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = (), replace: dict[str, An
             f"The recipe {path} cannot be read: {error.strerror}. Give the path of a YAML file."
         ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date that is none
-        raise DatagenError(f"The recipe {path} is not valid YAML: {error}") from error
+        raise DatagenError(f"The recipe {path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
         raise DatagenError(f"The recipe {path} must be a mapping with source, engines and stages.")
     for key, value in (replace or {}).items():
@@ -223,12 +224,18 @@ def load_recipe(path: Path, overrides: Iterable[str] = (), replace: dict[str, An
         try:
             _set(document, key, yaml.safe_load(text))
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise DatagenError(f"--set {override}: the value is not valid YAML: {error}") from error
+            told = " ".join(str(error).split())
+            raise DatagenError(f"--set {override}: the value is not valid YAML: {told}") from error
     _resolve_paths(document, path.parent)
     try:
-        return Recipe.model_validate(document)
+        recipe = Recipe.model_validate(document)
     except ValidationError as error:
         raise DatagenError(f"{path}: {_sentence(error)}") from error
+    try:
+        recipe.model_dump_json()
+    except ValueError as error:  # a lone surrogate, which YAML can write as "\ud800"
+        raise DatagenError(f"{path} has text that is not Unicode: {error}. Correct it.") from error
+    return recipe
 
 
 def _set(document: dict[str, Any], key: str, value: object) -> None:
@@ -296,7 +303,9 @@ def _sentence(error: ValidationError) -> str:
         return f"the field {field} is missing; add it."
     message = fault["msg"].removeprefix("Value error, ").rstrip(".")
     value = fault["input"]
-    shown = f"{field} is {_shown(value)}, but " if not isinstance(value, Recipe | dict) or not value else ""
+    secret = fault["loc"][:1] == ("engines",) and any(mark in str(value) for mark in "@?#")
+    hidden = secret or (isinstance(value, Recipe | dict) and value)
+    shown = "" if hidden else f"{field} is {_shown(value)}, but "
     if not field:
         return f"{message}."
     return f"{shown or field + ': '}{message[:1].lower()}{message[1:]}."
@@ -327,13 +336,6 @@ def api_key(engine: Engine) -> str | None:
     """Return the engine's API key from the environment.
 
     Raises:
-        DatagenError: the recipe names a variable that is not set.
+        DatagenError: the recipe names a variable that is not set, or that holds more than a key.
     """
-    if engine.api_key_env is None:
-        return None
-    key = os.environ.get(engine.api_key_env, "").strip()
-    if not key:
-        raise DatagenError(
-            f"The environment variable {engine.api_key_env} (api_key_env) is not set; export the API key in it."
-        )
-    return key
+    return None if engine.api_key_env is None else access.api_key(engine.api_key_env)

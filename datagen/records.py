@@ -7,6 +7,8 @@ carries an image tag.
 """
 
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -153,6 +155,7 @@ _CALLS = pa.list_(
         ]
     )
 )
+ERROR = pa.struct([("class", pa.string()), ("message", pa.string())])
 _ROW_FIELDS: "list[pa.Field[Any]]" = [
     pa.field("id", pa.string()),
     pa.field("key", pa.string()),
@@ -168,7 +171,7 @@ _ROW_FIELDS: "list[pa.Field[Any]]" = [
     pa.field("messages", MESSAGES),
     pa.field("findings", FINDINGS),
     pa.field("state", pa.string()),
-    pa.field("error", pa.struct([("class", pa.string()), ("message", pa.string())])),
+    pa.field("error", ERROR),
     pa.field("calls", _CALLS),
 ]
 ROW_SCHEMA = pa.schema(_ROW_FIELDS)
@@ -191,18 +194,24 @@ def shard_schema() -> pa.Schema:
 
     With them `datasets.load_dataset("parquet", …)` and streaming decode the pictures with no argument.
     """
-    return with_features(SHARD_SCHEMA_PLAIN, images=["image"])
+    return with_features(SHARD_SCHEMA_PLAIN, {"image": {"_type": "Image"}})
 
 
-def with_features(schema: pa.Schema, images: list[str]) -> pa.Schema:
-    """Return `schema` with Hugging Face `datasets` features in its metadata; the columns `images` decode as pictures.
+def with_features(schema: pa.Schema, features: Mapping[str, Any]) -> pa.Schema:
+    """Return `schema` with Hugging Face `datasets` features in its metadata.
 
-    `datasets` derives the features of all other columns from the Arrow types.
+    Args:
+        schema: of a file.
+        features: of the columns that are more than their Arrow types say, as `datasets` stores them:
+            `{"image": {"_type": "Image"}}`. It derives the others; those that it has no name for (maps, UUIDs) are
+            left out, and such a file it cannot load.
     """
     import datasets  # slow to import, and only the cut needs it
 
-    features = datasets.Features.from_arrow_schema(schema)
-    for name in images:
-        features[name] = datasets.Image()
-    info = {"info": {"features": features.to_dict()}}
+    described = dict(features)
+    for field in schema:
+        if field.name not in described:
+            with suppress(ValueError):
+                described |= datasets.Features.from_arrow_schema(pa.schema([field])).to_dict()
+    info = {"info": {"features": described}}
     return schema.with_metadata({b"huggingface": json.dumps(info, sort_keys=True).encode()})

@@ -7,7 +7,7 @@ index.parquet  all images, see `datagen.index`
 parts/         what is done, see `datagen.parts`
 train/ dropped/ failed/ manifest.json README.md    the cut, see `datagen.cut`
 run.log.jsonl  one line a session: how long it took, how much was made
-server.log     of a vLLM server that datagen started
+server-*.log   what the vLLM servers that datagen started have printed, one file an engine, all starts in it
 ```
 
 A process that is killed can leave files of its own behind (`*.unfinished`, `.listing-*`, `.discarded-*`, `.cut`).
@@ -31,7 +31,7 @@ from rich.console import Console
 
 from datagen import __version__
 from datagen.errors import DatagenError, system_error
-from datagen.identity import differences, identity
+from datagen.identity import changes, identity
 from datagen.index import Index
 from datagen.parts import is_sealed
 from datagen.reading import writing
@@ -59,7 +59,6 @@ class RunDirectory:
         self._judged_by = path / "parts" / "judged_by.txt"
         self._uncut = path / "parts" / "uncut"
         self.manifest = path / "manifest.json"
-        self.server_log = path / "server.log"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -119,9 +118,9 @@ class RunDirectory:
         resumed = lost or self.identity_file.exists()
         if resumed:
             found = identity(load_recipe(self.recipe_file)) if lost else self.stored_identity()
-            if changes := list(differences(found, wanted)):
+            if changed := changes(found, wanted):
                 raise DatagenError(
-                    f"{self.path} was made with another recipe: {'; '.join(changes)}. "
+                    f"{self.path} was made with another recipe: {'; '.join(changed)}. "
                     "Use another --out, or --fresh to throw away what is there."
                 )
             if lost:
@@ -159,6 +158,16 @@ class RunDirectory:
         """Return where the index is listed; every listing has a place of its own, so that none disturbs another."""
         return self.path / f".listing-{secrets.token_hex(4)}.parquet"
 
+    def check_clearable(self) -> None:
+        """Make sure that `clear` may throw away what is here.
+
+        Raises:
+            DatagenError: the directory holds files that are no datagen run.
+        """
+        foreign = any(entry.name not in _UNCLAIMED for entry in self.path.iterdir())
+        if foreign and not self.identity_file.exists():
+            raise DatagenError(f"{self.path} holds files that are no datagen run; --fresh deletes only runs.")
+
     def clear(self) -> None:
         """Throw away everything, if this is the directory of a run.
 
@@ -168,9 +177,7 @@ class RunDirectory:
         Raises:
             DatagenError: it holds files that are no datagen run.
         """
-        foreign = any(entry.name not in _UNCLAIMED for entry in self.path.iterdir())
-        if foreign and not self.identity_file.exists():
-            raise DatagenError(f"{self.path} holds files that are no datagen run; --fresh deletes only runs.")
+        self.check_clearable()
         if self.parts.exists():
             self.parts.rename(self.path / f".discarded-{secrets.token_hex(4)}")
         kept = ("run.lock", self.identity_file.name)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from datagen.engine.endpoints import check_endpoints
-from datagen.engine.server import RunningServer, gpu_count, local_server
+from datagen.engine.server import RunningServer, gpu_count, local_server, log_name
 from datagen.progress import duration
 from datagen.recipe import Recipe, api_key
 
@@ -37,9 +37,25 @@ class Served(NamedTuple):
             server.check()
 
 
+def check_given_endpoints(recipe: Recipe) -> None:
+    """Make sure that the endpoints which the recipe names answer and serve its models.
+
+    Raises:
+        DatagenError: an endpoint is dead or serves another model.
+    """
+    for engine in recipe.engines.values():
+        if engine.endpoints:
+            asyncio.run(check_endpoints(engine.model, engine.endpoints, api_key(engine)))
+
+
 @contextmanager
-def served(recipe: Recipe, log: Path, console: Console) -> Iterator[Served]:
+def served(recipe: Recipe, logs: Path, console: Console) -> Iterator[Served]:
     """Make every engine of a recipe answer, starting servers for those that have no endpoints.
+
+    Args:
+        recipe: the engines.
+        logs: the folder that takes the log of each server that is started.
+        console: where is said what is waited for.
 
     Raises:
         DatagenError: an endpoint is dead or serves another model, or a server does not start.
@@ -54,7 +70,10 @@ def served(recipe: Recipe, log: Path, console: Console) -> Iterator[Served]:
                 engines[name] = engine.model_copy(update={"model": model})
                 continue
             device = f"{gpu_count()} GPU" if gpu_count() else "CPU"
-            console.print(f"Starting a vLLM server for {engine.model} on the {device} (log: {log}).", soft_wrap=True)
+            log = logs / log_name(name)
+            console.print(
+                f"Starting a vLLM server for {engine.model} on the {device} (log: {log}).", soft_wrap=True, markup=False
+            )
             with console.status("waiting for the server, 0 s") as status:
                 server = servers.enter_context(
                     local_server(

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from datagen.errors import DatagenError
 from datagen.parts import anew, part_path
+from datagen.plain_names import plain_names
 from datagen.reading import reading, writing
 from datagen.recipe import Output
 from datagen.records import IMAGE, shard_schema
@@ -120,7 +121,8 @@ class RollingShards:
         if not table.num_rows:
             return
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._unnamed(len(self._rows)), self._schema, **_layout(self._schema))
+            self._file = self._unnamed(len(self._rows)).open("wb")
+            self._writer = pq.ParquetWriter(self._file, self._schema, **_layout(self._schema))
             self._rows.append(0)
         for group in row_groups(table, self._output.row_group_rows, self._group_bytes):
             if group.nbytes > _MOST_CELL_BYTES:
@@ -149,6 +151,7 @@ class RollingShards:
     def _finish(self) -> None:
         if self._writer is not None:
             self._writer.close()
+            self._file.close()
         self._writer, self._bytes = None, 0
 
     def _unnamed(self, number: int) -> Path:
@@ -231,7 +234,7 @@ def _batches(table: Path, first: int, rows: int, size: int) -> Iterator[pa.Table
     held: pa.Table | None = None
     start = 0
     last = first + rows
-    with pq.ParquetFile(table) as file:
+    with plain_names(table) as (name,), pq.ParquetFile(name) as file:
         for group in range(file.num_row_groups):
             end = start + file.metadata.row_group(group).num_rows
             if start < last and end > first:
@@ -251,12 +254,21 @@ def leaf_columns(schema: pa.Schema) -> list[str]:
 
     >>> leaf_columns(pa.schema([("id", pa.string()), ("words", pa.list_(pa.string()))]))
     ['id', 'words.list.element']
+    >>> leaf_columns(pa.schema([("seen", pa.map_(pa.string(), pa.int64())), ("box", pa.list_(pa.float32(), 4))]))
+    ['seen.key_value.key', 'seen.key_value.value', 'box.list.element']
     """
 
     def below(path: str, data_type: pa.DataType) -> list[str]:
         if pa.types.is_struct(data_type):
             return [leaf for field in data_type.fields for leaf in below(f"{path}.{field.name}", field.type)]
-        if pa.types.is_list(data_type):
+        if isinstance(data_type, pa.BaseExtensionType):
+            return below(path, data_type.storage_type)
+        if isinstance(data_type, pa.MapType):
+            return [
+                *below(f"{path}.key_value.key", data_type.key_type),
+                *below(f"{path}.key_value.value", data_type.item_type),
+            ]
+        if isinstance(data_type, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
             return below(f"{path}.list.element", data_type.value_type)
         return [path]
 

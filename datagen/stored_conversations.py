@@ -1,55 +1,37 @@
-"""Conversations as they come to `datagen filter`: Parquet, or JSON lines made into Parquet."""
+"""What a stored row says: its id, its messages, and what keeps it from being judged."""
 
+from collections.abc import Iterable, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from datagen.errors import DatagenError
-from datagen.records import MESSAGES
-
-_LINES_A_GROUP = 2048
-_LINE_FIELDS: "list[pa.Field[Any]]" = [
-    pa.field("id", pa.string()),
-    pa.field("messages", MESSAGES),
-    pa.field("caption", pa.string()),
-    pa.field("record", pa.string()),
-]
+NEEDED = "id and messages, or id, question and answer"
+FAULT = "datagen.fault"
+"""A column that says why a row could not be read; it is in no shard."""
+_NAMES = {str: "text", list: "list", dict: "object", int: "number", float: "number", bool: "truth value"}
 
 
-def conversation_files(source: Path, scratch: Path) -> list[Path]:
-    """Return the Parquet files with the conversations of `source`; JSON lines are made into one in `scratch`.
+def has_conversations(names: Any) -> bool:
+    """Whether the columns of a table, or the fields of an object, are those of a conversation.
 
-    Raises:
-        DatagenError: there are none, or columns are missing.
+    >>> has_conversations(["id", "question", "answer"]), has_conversations(["id", "text"])
+    (True, False)
     """
-    if source.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-        return [_lines_as_parquet(source, scratch / "input.parquet")]
-    return _parquet_files(source)
+    return "id" in names and ("messages" in names or {"question", "answer"} <= set(names))
 
 
-def _parquet_files(source: Path) -> list[Path]:
-    # What `datagen filter` wrote has its verdicts beside the shards.
-    found = sorted(source.rglob("*.parquet")) if source.is_dir() else [source]
-    files = [path for path in found if path == source or path.name != "verdicts.parquet"]
-    if not files:
-        raise DatagenError(f"{source} holds neither a datagen run nor Parquet files.")
-    for path in files:
-        try:
-            names = pq.read_schema(path).names
-        except (OSError, pa.ArrowException) as error:
-            raise DatagenError(f"{path} is no readable Parquet file: {error}") from error
-        if "id" not in names or not ("messages" in names or {"question", "answer"} <= set(names)):
-            raise DatagenError(
-                f"{path} has the columns {', '.join(names)}; needed are id and messages, or id, question and answer."
-            )
-    return files
+def id_of(row: Mapping[str, Any]) -> str | None:
+    """Return the id of a row as text, or nothing when it has none that is a text or a whole number.
+
+    >>> id_of({"id": "0001"}), id_of({"id": 7}), id_of({"id": 7.0}), id_of({"id": ""})
+    ('0001', '7', None, None)
+    """
+    value = row.get("id")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
 
 
-def messages_of(row: dict[str, Any]) -> Any:
+def messages_of(row: Mapping[str, Any]) -> Any:
     """Return the row's `messages`, or its `question` and `answer` as messages; an empty list if it has neither."""
     if row.get("messages"):
         return row["messages"]
@@ -58,44 +40,58 @@ def messages_of(row: dict[str, Any]) -> Any:
     return [{"role": "user", "content": row["question"]}, {"role": "assistant", "content": row["answer"]}]
 
 
-def fault_of(row_id: object, messages: object) -> str:
-    """Return what keeps a row from being judged, or nothing."""
-    if not isinstance(row_id, str) or not row_id:
-        return "the row has no id, or one that is no text"
-    if not isinstance(messages, list) or not messages:
+def fault_of(row: Mapping[str, Any]) -> str:
+    """Return what keeps a row from being judged, or nothing.
+
+    >>> fault_of({"id": "a", "messages": [{"from": "human", "value": "何色？"}]})
+    'message 0 has from, value; needed are role and content'
+    """
+    if row.get(FAULT):
+        return str(row[FAULT])
+    if id_of(row) is None:
+        return "the row has no id, or one that is neither a text nor a whole number"
+    messages = messages_of(row)
+    if not isinstance(messages, list):
+        return f"messages is a {_kind(messages)}; needed is a list of messages with role and content"
+    if not messages:
         return "the row has no messages, and no question with an answer"
-    for message in messages:
-        if not isinstance(message, dict) or not all(isinstance(message.get(key), str) for key in ("role", "content")):
-            return "a message has no role or content, or one that is no text"
+    return next(filter(None, (_fault_of_message(place, message) for place, message in enumerate(messages))), "") or (
+        _fault_of_roles([message["role"] for message in messages])
+    )
+
+
+def _fault_of_message(place: int, message: object) -> str:
+    if not isinstance(message, dict):
+        return f"message {place} is a {_kind(message)}; needed is one with role and content"
+    if not {"role", "content"} <= message.keys():
+        return f"message {place} has {shown_names(message)}; needed are role and content"
+    for name in ("role", "content"):
+        if not isinstance(message[name], str):
+            return f"the {name} of message {place} is a {_kind(message[name])}; needed is a text"
+        try:
+            message[name].encode()
+        except UnicodeEncodeError:
+            return f"the {name} of message {place} is no valid Unicode"
     return ""
 
 
-def _lines_as_parquet(source: Path, path: Path) -> Path:
-    """Write JSON lines as Parquet; what a line says beyond the conversation stays in `record`."""
-    schema = pa.schema(_LINE_FIELDS)
-    with source.open("rb") as lines, pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
-        while group := [_line(number, line) for number, line in islice(numbered, _LINES_A_GROUP)]:
-            writer.write_table(pa.Table.from_pylist(group, schema=schema))
-    if not pq.read_metadata(path).num_rows:
-        raise DatagenError(f"{source} holds no lines.")
-    return path
+def _fault_of_roles(roles: list[str]) -> str:
+    if "assistant" in roles:
+        return ""
+    return (
+        f"no message has the role assistant, whose answers are judged; the roles are {shown_names(sorted(set(roles)))}"
+    )
 
 
-def _line(number: int, line: bytes) -> dict[str, Any]:
-    text = line.decode("utf-8", "replace").strip()
-    try:
-        document = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        document = None
-    if not isinstance(document, dict):
-        return {"id": f"line-{number}", "messages": None, "caption": None, "record": text}
-    messages = messages_of(document)
-    row_id = document.get("id")
-    bad = fault_of(str(row_id) if isinstance(row_id, int) else row_id, messages)
-    return {
-        "id": f"line-{number}" if row_id in (None, "") else str(row_id),
-        "messages": None if bad else [{key: message[key] for key in ("role", "content")} for message in messages],
-        "caption": document["caption"] if isinstance(document.get("caption"), str) else None,
-        "record": text,
-    }
+def _kind(value: object) -> str:
+    return "null" if value is None else _NAMES.get(type(value), type(value).__name__)
+
+
+def shown_names(names: Iterable[object]) -> str:
+    """Return names for a message: the first dozen, in one line.
+
+    >>> shown_names(["from", "value"]), shown_names([])
+    ('from, value', 'no fields')
+    """
+    shown = ", ".join(" ".join(str(name).split()) for name in islice(names, 12))
+    return shown[:200].encode("utf-8", "backslashreplace").decode() or "no fields"

@@ -12,12 +12,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from datagen.errors import AccountingError, DatagenError
 from datagen.index import Index
 from datagen.parts import anew, part_path, rows_under_way
-from datagen.reading import reading
+from datagen.reading import open_parquet
 from datagen.records import PART_SCHEMA
 
 _PART_FIELD: "list[pa.Field[Any]]" = [pa.field("part", pa.int32())]
@@ -38,7 +37,7 @@ def read_part(path: Path, columns: Iterable[str] | None = None) -> pa.Table:
     Raises:
         DatagenError: it is damaged, or the machine could not read it; the message names it.
     """
-    with reading(path, anew(path)), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with open_parquet(path, anew(path), checksums=True) as file:
         if not file.schema_arrow.equals(PART_SCHEMA):  # no checksum covers it
             raise ValueError("the schema is another one")
         return file.read(columns=list(columns) if columns is not None else None)

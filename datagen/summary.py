@@ -7,15 +7,17 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
+from datagen.console import PlainConsole, on_one_line, pasteable, shown, styled
 from datagen.cut import FOLDERS, load_call
+from datagen.errors import NothingMadeError
 from datagen.pipeline import Outcome
 from datagen.progress import duration
 
-console = Console(highlight=False, stderr=False)
+console = PlainConsole()
 _SAMPLES = {"kept": 3, "dropped": 2, "failed": 1}
-_MARKS = {"kept": "[green]kept[/]", "dropped": "[yellow]dropped[/]", "failed": "[red]failed[/]"}
+_COLOURS = {"kept": "green", "dropped": "yellow", "failed": "red"}
 
 
 def print_summary(outcome: Outcome) -> None:
@@ -31,22 +33,22 @@ def print_summary(outcome: Outcome) -> None:
     print_counts(manifest, directory, console)
     console.print(f"Made in {duration(outcome.seconds)}.")
     console.print("What to do next:")
-    console.print(f"  datagen report {directory} --html report.html   which rule dropped what", soft_wrap=True)
+    pasted = pasteable(directory)
+    console.print(f"  datagen report {pasted} --html report.html   which rule dropped what", soft_wrap=True)
     if example := next(_first_rows(directory, manifest, "dropped", 1), None):
-        console.print(
-            f"  datagen explain {directory} {example['id'][:8]}   how one image came to its end", soft_wrap=True
-        )
+        console.print(f"  datagen explain {pasted} {example['id'][:8]}   how one image came to its end", soft_wrap=True)
     if counts["failed"]:
         console.print("  the same command with --retry-failed   to try the failed images again")
-    console.print(f"  {escape(load_call(directory))}    in Python, with Hugging Face datasets", soft_wrap=True)
+    console.print(f"  {load_call(directory)}    in Python, with Hugging Face datasets", soft_wrap=True)
 
 
 def print_counts(manifest: dict[str, Any], directory: Path, console: Console) -> None:
     """Print the accounting and where the shards are."""
     counts = manifest["counts"]
     console.print(
-        f"[bold]{counts['inputs']:,} inputs = {counts['kept']:,} kept + {counts['dropped']:,} dropped "
-        f"+ {counts['failed']:,} failed[/]"
+        f"{counts['inputs']:,} inputs = {counts['kept']:,} kept + {counts['dropped']:,} dropped "
+        f"+ {counts['failed']:,} failed",
+        style="bold",
     )
     for failure, count in manifest["failures"].items():
         console.print(f"  failed, {failure}: {count:,}")
@@ -57,16 +59,33 @@ def print_counts(manifest: dict[str, Any], directory: Path, console: Console) ->
     )
 
 
-def sample_lines(row: dict[str, Any]) -> Iterator[str]:
+def check_outcome(manifest: dict[str, Any], directory: Path) -> None:
+    """Make sure that not every row failed.
+
+    Raises:
+        NothingMadeError: every row did.
+    """
+    counts = manifest["counts"]
+    if counts["inputs"] and counts["failed"] == counts["inputs"]:
+        causes = ", ".join(f"{count:,} {failure}" for failure, count in manifest["failures"].items())
+        raise NothingMadeError(
+            f"All {counts['inputs']:,} inputs failed ({causes}). datagen report {pasteable(directory)} says why; mend "
+            "the cause, then run the same command again, with --retry-failed for a run."
+        )
+
+
+def sample_lines(row: dict[str, Any]) -> Iterator[Text]:
     """Yield the lines that show a row: its picture, its conversation, and why it was dropped or failed."""
-    yield f"{_MARKS[row['state']]} [bold]{escape(row['key'])}[/]  {escape(_clipped(row['caption']))}"
+    state = (row["state"], _COLOURS[row["state"]])
+    yield styled(state, " ", (on_one_line(row["key"]), "bold"), "  ", _clipped(row["caption"]))
     for message in row["messages"]:
-        mark = "問" if message["role"] == "user" else "答"
-        yield f"  {mark} {escape(_clipped(message['content']))}"
+        mark = {"user": "問", "assistant": "答"}.get(message["role"], message["role"])
+        yield styled(f"  {mark} {_clipped(message['content'])}")
     for finding in row["findings"]:
-        yield f"  [yellow]→ {finding['rule']}[/] 「{escape(finding['text'])}」 {escape(finding['evidence'])}"
+        quoted = on_one_line(f"「{finding['text']}」 {finding['evidence']}")
+        yield styled((f"  → {finding['rule']}", "yellow"), f" {quoted}")
     if row["error"]:
-        yield f"  [red]→ {row['error']['class']}[/] {escape(_clipped(row['error']['message']))}"
+        yield styled((f"  → {row['error']['class']}", "red"), f" {_clipped(row['error']['message'])}")
 
 
 def _first_rows(directory: Path, manifest: dict[str, Any], state: str, most: int) -> Iterator[dict[str, Any]]:
@@ -80,4 +99,4 @@ def _first_rows(directory: Path, manifest: dict[str, Any], state: str, most: int
 
 
 def _clipped(text: str) -> str:
-    return textwrap.shorten(text.replace("\n", " "), 160, placeholder=" …")
+    return textwrap.shorten(shown(text).replace("\n", " "), 160, placeholder=" …")

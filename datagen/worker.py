@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import socket
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import stamina.instrumentation
 
@@ -18,15 +19,16 @@ from datagen.failures import Failure
 from datagen.images import Picture, prepare
 from datagen.index import Index, Listed
 from datagen.parts import Journal, is_sealed
+from datagen.policies import CarriedPolicy
 from datagen.recipe import Recipe
 from datagen.records import ErrorRecord, FindingRecord, Row
+from datagen.software import check_software, software
 from datagen.sources import open_source
-from filters import load_policy
 
 PARTS_AT_ONCE = 3
 """So that the slowest image of one part holds up no other."""
 _THREADS = 2
-_LOCK_TRIES = 30
+_LOCK_TRIES = 60
 _LOG = logging.getLogger(__name__)
 
 
@@ -35,18 +37,20 @@ class Job:
     """All that a worker has to know.
 
     Attributes:
-        recipe: with the endpoints of every engine filled in.
-        policy: as a mapping, so that files of policies need not be on every machine.
+        recipe: with its prompts, and with the endpoints of every engine filled in.
+        policy: by which rows are judged.
         index: the index of the run.
         parts: the folder of its parts.
         keys: API keys by engine.
+        software: of the driver; a worker that has another one makes no rows.
     """
 
     recipe: Recipe
-    policy: dict[str, Any]
+    policy: CarriedPolicy
     index: Path
     parts: Path
     keys: dict[str, str | None] = field(default_factory=dict, repr=False)
+    software: dict[str, str] = field(default_factory=software)
 
 
 class Progress(NamedTuple):
@@ -61,9 +65,9 @@ class Progress(NamedTuple):
 class RowMaker:
     """Makes one row of one image: read, check, converse, judge. Use it as an asynchronous context manager."""
 
-    def __init__(self, recipe: Recipe, policy: dict[str, Any], keys: dict[str, str | None]) -> None:
+    def __init__(self, recipe: Recipe, policy: CarriedPolicy, keys: dict[str, str | None]) -> None:
         self._recipe = recipe
-        self._policy = load_policy(policy)
+        self._policy = policy.load()
         self._source = open_source(recipe.source, recipe.images.max_bytes)
         self.clients = {
             name: ChatClient(engine.model, engine.endpoints, keys.get(name), engine.timeout, engine.patience)
@@ -95,13 +99,12 @@ class RowMaker:
             picture = await asyncio.to_thread(self._prepared, data)
             await self._interviewer.converse(listed.id, picture, dialogue)
         except Failure as failure:
-            error = ErrorRecord(class_=failure.failure_class, message=failure.message)
+            error = _record(failure)
         except DatagenError:
             raise
         except Exception as defect:  # one bad row never stops a job
             _LOG.exception("The image %s failed in a way that is a defect of datagen", listed.entry.key)
-            internal = Failure("internal", f"{type(defect).__name__}: {defect}")
-            error = ErrorRecord(class_=internal.failure_class, message=internal.message)
+            error = _record(Failure("internal", f"{type(defect).__name__}: {defect}"))
         return self._row(listed, picture, dialogue, error), picture
 
     def _prepared(self, data: bytes) -> Picture:
@@ -129,56 +132,89 @@ class RowMaker:
         if error is None:
             messages = [{"role": message.role, "content": message.content} for message in row.messages]
             verdict = self._policy.judge([{"messages": messages, "caption": row.caption}])[0]
-            row.state = "kept" if verdict.kept else "dropped"
+            row.state = "failed" if verdict.error else "kept" if verdict.kept else "dropped"
+            row.error = _record(Failure("rule_error", verdict.error)) if verdict.error else None
             row.findings = [FindingRecord(**finding._asdict()) for finding in verdict.findings]
         return row
+
+
+def _record(failure: Failure) -> ErrorRecord:
+    return ErrorRecord(class_=failure.failure_class, message=failure.message)
 
 
 class Worker:
     """Makes parts; an asynchronous Ray actor that has `PARTS_AT_ONCE` of them under way."""
 
     def __init__(self, job: Job) -> None:
+        # Nothing here can fail: Ray tells what a constructor raises as the death of its process.
         stamina.instrumentation.set_on_retry_hooks(())  # retries are counted, not logged one by one
         self._job = job
-        self._index = Index(job.index)
-        self._maker = RowMaker(job.recipe, job.policy, job.keys)
-        self._opened = False
+        self._index: Index | None = None
+        self._maker: RowMaker | None = None
         self._opening = asyncio.Lock()
         self._slots = asyncio.Semaphore(job.recipe.in_flight)
         self._states: Counter[str] = Counter()
         self._prompt_tokens = 0
         self._completion_tokens = 0
 
+    async def open(self) -> tuple[Index, RowMaker]:
+        """Make ready, once, on the machine where Ray has placed the worker.
+
+        Raises:
+            DatagenError: something that the work needs is missing or another one on this machine.
+        """
+        async with self._opening:
+            if self._index is None or self._maker is None:
+                self._check_machine()
+                asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
+                maker = RowMaker(self._job.recipe, self._job.policy, self._job.keys)
+                self._index, self._maker = Index(self._job.index), await maker.__aenter__()
+        return self._index, self._maker
+
+    async def ready(self) -> None:
+        """Make ready, and return when that is done; see `open`."""
+        await self.open()
+
+    async def close(self) -> None:
+        """Let go of connections and files."""
+        if self._maker is not None:
+            await self._maker.__aexit__()
+
+    def _check_machine(self) -> None:
+        index = self._job.index
+        if not index.exists():
+            raise DatagenError(
+                f"{index} is not there on {socket.gethostname()}, where Ray has placed a worker. Put --out on a file "
+                "system that all machines see, at the same path."
+            )
+        check_software(self._job.software)
+
     async def make_part(self, number: int) -> int:
         """Make what is missing of a part and seal it; return its number.
 
-        Ray repeats a call whose answer it has not got, so a part may be complete already.
+        A part whose worker was lost at the last moment may be complete already.
 
         Raises:
             DatagenError: the run cannot go on; what is done is in the part's journal.
         """
-        async with self._opening:
-            if not self._opened:
-                asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
-                await self._maker.__aenter__()
-                self._opened = True
-        journal = await self._open(number)
+        index, maker = await self.open()
+        journal = await self._journal(number)
         if journal is None:
             return number
         with journal:
             done = journal.done
             try:
                 async with asyncio.TaskGroup() as group:
-                    for listed in self._index.part(number):
+                    for listed in index.part(number):
                         if listed.position not in done:
                             await self._slots.acquire()
-                            group.create_task(self._make_row(listed, journal))
+                            group.create_task(self._make_row(maker, listed, journal))
             except* DatagenError as errors:
                 raise errors.exceptions[0] from None
             await asyncio.to_thread(journal.seal)
         return number
 
-    async def _open(self, number: int) -> Journal | None:
+    async def _journal(self, number: int) -> Journal | None:
         """Open a part that is not complete; a worker that Ray has given up may hold on to it for a moment."""
         for attempt in range(_LOCK_TRIES):
             if is_sealed(self._job.parts, number):
@@ -191,9 +227,9 @@ class Worker:
             await asyncio.sleep(1)
         raise AssertionError("the last try neither returned nor raised")
 
-    async def _make_row(self, listed: Listed, journal: Journal) -> None:
+    async def _make_row(self, maker: RowMaker, listed: Listed, journal: Journal) -> None:
         try:
-            row, picture = await self._maker.make(listed)
+            row, picture = await maker.make(listed)
             journal.append(row, listed.position, picture)
         finally:
             self._slots.release()
@@ -203,5 +239,5 @@ class Worker:
 
     async def progress(self) -> Progress:
         """Return what has been done since the worker started."""
-        retries = sum(client.retries for client in self._maker.clients.values())
+        retries = sum(client.retries for client in self._maker.clients.values()) if self._maker else 0
         return Progress(Counter(self._states), self._prompt_tokens, self._completion_tokens, retries)

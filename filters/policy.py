@@ -12,8 +12,9 @@ A policy file is YAML::
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -38,13 +39,15 @@ class Verdict:
 
     Attributes:
         findings: Everything that was found, by turn and place.
-        kept: Whether no rule with the action "drop" found anything.
+        kept: Whether no rule with the action "drop" found anything, and none raised.
         dropped_by: Names of the rules that drop it, sorted.
+        error: What a rule raised on this sample, with its name; the sample is not fully judged then. Empty otherwise.
     """
 
     findings: tuple[Finding, ...] = ()
     kept: bool = True
     dropped_by: tuple[str, ...] = ()
+    error: str = ""
 
 
 _CLEAN = Verdict()
@@ -89,7 +92,10 @@ class Policy:
         self._counting = Lock()
 
     def judge(self, samples: Iterable[Mapping[str, Any]]) -> list[Verdict]:
-        """Judges samples, in their order; every rule reads every sample."""
+        """Judges samples, in their order; every rule reads every sample.
+
+        A rule that raises on a sample stops nothing: the sample's verdict says so in `error`.
+        """
         return list(self.judge_stream(samples))
 
     def judge_stream(self, samples: Iterable[Mapping[str, Any]]) -> Iterator[Verdict]:
@@ -109,9 +115,10 @@ class Policy:
     def _judge(self, samples: Sequence[Mapping[str, Any]]) -> list[Verdict]:
         batch = Batch(samples)
         found: dict[int, list[Finding]] = {}
+        errors: dict[int, str] = {}
         for rule in self.rules:
             counted = RuleStatistics()
-            for place, finding in rule.judge(batch, counted):
+            for place, finding in _found_by(rule, batch, counted, errors):
                 found.setdefault(place, []).append(finding)
             with self._counting:
                 total = self.statistics[rule.name]
@@ -123,6 +130,8 @@ class Policy:
             findings.sort(key=lambda finding: (finding.turn, finding.start, finding.end, finding.rule))
             dropped_by = tuple(sorted({finding.rule for finding in findings} & self._dropping))
             verdicts[place] = Verdict(tuple(findings), not dropped_by, dropped_by)
+        for place, error in errors.items():
+            verdicts[place] = replace(verdicts[place], kept=False, error=error)
         return verdicts
 
     def _digest(self) -> str:
@@ -139,6 +148,36 @@ class Policy:
 
     def __repr__(self) -> str:
         return f"<Policy {self.name}: {len(self.rules)} rules, {self.digest[:12]}>"
+
+
+def _found_by(
+    rule: Rule, batch: Batch, counted: RuleStatistics, errors: dict[int, str]
+) -> Iterable[tuple[int, Finding]]:
+    """Returns what a rule finds in a batch; where it raises, sample by sample, with the errors by position."""
+    try:
+        return [(place, _checked(finding, place, batch)) for place, finding in rule.judge(batch, counted)]
+    except Exception:
+        found: list[tuple[int, Finding]] = []
+        for place, sample in enumerate(batch.samples):
+            alone = Batch.of(sample)
+            try:
+                found += [(place, _checked(finding, at, alone)) for at, finding in rule.judge(alone, counted)]
+            except Exception as error:
+                errors.setdefault(place, _told(rule, error))
+        return found
+
+
+def _told(rule: Rule, error: Exception) -> str:
+    return f"the rule {rule.name} raised {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _checked(finding: Finding, place: int, batch: Batch) -> Finding:
+    """Makes sure that a finding is one, so that no rule of a user's can spoil what is stored."""
+    found = Finding(*finding)
+    kinds = (str, int, int, int, str, str)
+    if not 0 <= place < len(batch.samples) or not all(map(isinstance, found, kinds)):
+        raise TypeError(f"{finding!r} at {place!r} is no finding in a batch of {len(batch.samples)}")
+    return found
 
 
 def policy_names() -> tuple[str, ...]:
@@ -164,14 +203,17 @@ def load_policy(source: str | Path | Mapping[str, Any]) -> Policy:
     if isinstance(source, Mapping):
         return _policy(source, "policy")
     path = _SHIPPED / f"{source}.yaml" if str(source) in policy_names() else Path(source)
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises for names that are too long)
         raise PolicyError(
             f'policy: "{source}" is neither a shipped policy nor a file; {nearest(source, policy_names())}, '
             "or give the path of a YAML file."
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        json.dumps(content, ensure_ascii=False, default=str, skipkeys=True).encode()  # a cycle, or half a character
+    except OSError as error:
+        raise PolicyError(f"policy: {path} cannot be read ({error.strerror}); give another file.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date that is none
         told = " ".join(str(error).split())
         raise PolicyError(f"policy: {path} is not YAML in UTF-8 ({told}); correct the file.") from error
     return _policy({"name": path.stem, **content} if isinstance(content, Mapping) else content, str(path))
@@ -179,11 +221,13 @@ def load_policy(source: str | Path | Mapping[str, Any]) -> Policy:
 
 def _policy(content: object, where: str) -> Policy:
     if not isinstance(content, Mapping):
-        raise PolicyError(f"{where}: {content!r} is no policy; write a mapping with name, purpose and rules.")
+        raise PolicyError(f"{where}: {content!r:.200} is no policy; write a mapping with name, purpose and rules.")
     _refuse_unknown(content, ("name", "purpose", "rules"), where)
     rules = content.get("rules")
     if not isinstance(rules, Sequence) or isinstance(rules, str):
-        raise PolicyError(f"{where}.rules: {rules!r} is no list; list the rules, one mapping with the key rule each.")
+        raise PolicyError(
+            f"{where}.rules: {rules!r:.200} is no list; list the rules, one mapping with the key rule each."
+        )
     for key, default in (("name", "unnamed"), ("purpose", "")):
         if not isinstance(content.get(key, default), str):
             raise PolicyError(f"{where}.{key}: {content[key]!r} is no text; write a text.")

@@ -6,9 +6,10 @@ add a file. Rules of users are named `package.module:Class`, `package.module.Cla
 """
 
 import pkgutil
-from functools import cache
+from functools import cache, reduce
 from importlib import import_module
 from importlib.metadata import entry_points
+from types import ModuleType
 
 from filters.base import Rule
 from filters.errors import PolicyError, nearest
@@ -41,8 +42,8 @@ def rule_class(reference: str, field: str = "rule") -> type[Rule]:
             f'{field}: "{reference}" names a module of filters.rules without a rule in it; add the class.'
         )
     plugins = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if reference in plugins:
-        return _checked(plugins[reference].load(), reference, field)
+    if point := plugins.get(reference):
+        return _checked(_imported(f"{point.module}:{point.attr}", reference, field), reference, field)
     module_name, colon, class_name = reference.partition(":")
     if not colon:
         module_name, _, class_name = reference.rpartition(".")
@@ -51,13 +52,31 @@ def rule_class(reference: str, field: str = "rule") -> type[Rule]:
             f'{field}: "{reference}" is no rule; {nearest(reference, [*shipped_rules(), *plugins])}; '
             'a rule of your own is named "module:Class".'
         )
+    return _checked(_imported(f"{module_name}:{class_name}", reference, field), reference, field)
+
+
+def _imported(place: str, reference: str, field: str) -> object:
+    """Returns what stands at `module:name`; whatever its module raises is the fault of what was named."""
+    module_name, _, name = place.partition(":")
     try:
-        found = getattr(import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
+        module = import_module(module_name)
+    except Exception as error:
+        told = " ".join(str(error).split()) or "without a message"
         raise PolicyError(
-            f'{field}: "{reference}" cannot be loaded ({error}); put its module on the Python path, or correct it.'
+            f'{field}: "{reference}" cannot be loaded ({type(error).__name__}: {told}); put its module on the Python '
+            "path, or correct it."
         ) from error
-    return _checked(found, reference, field)
+    try:
+        return reduce(getattr, name.split("."), module)
+    except AttributeError as error:
+        raise PolicyError(
+            f'{field}: "{reference}" cannot be loaded ({module.__name__}, which is {_origin(module)}, has no {name}); '
+            "correct it, or rename a module of yours that is called like another one."
+        ) from error
+
+
+def _origin(module: ModuleType) -> str:
+    return getattr(module, "__file__", None) or "no file"
 
 
 def _checked(found: object, reference: str, field: str) -> type[Rule]:

@@ -104,6 +104,13 @@ class Batch:
         self.samples = tuple(Sample(sample) for sample in samples)
         self._joined: dict[str, _Joined] = {}
 
+    @classmethod
+    def of(cls, sample: Sample) -> "Batch":
+        """Makes a batch of one sample that is read already."""
+        batch = cls(())
+        batch.samples = (sample,)
+        return batch
+
     def turns(self, role: str, screen: re.Pattern[str] | None = None) -> Iterator[tuple[int, Turn]]:
         """Yields (position of the sample, turn) for the turns of a role in which the screen finds something."""
         joined = self._joined.get(role)

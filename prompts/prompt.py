@@ -3,7 +3,7 @@
 import hashlib
 import json
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -98,10 +98,6 @@ class Prompt(BaseModel):
         sent = self.model_dump(mode="json", by_alias=True, exclude={"purpose", "version"})
         return hashlib.sha256(json.dumps(sent, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
-    @cached_property
-    def _template(self) -> Template:
-        return _JINJA.from_string(self.user)
-
     def render(self, **variables: object) -> str:
         """Return the user text for these variables, without white space around it.
 
@@ -109,9 +105,15 @@ class Prompt(BaseModel):
             PromptError: the template needs a variable that is not given, or fails.
         """
         try:
-            return self._template.render(variables).strip()
+            return _compiled(self.user).render(variables).strip()
         except Exception as error:  # a template may do arithmetic, include files, …
             raise PromptError(f"Prompt '{self.name}' could not be rendered: {type(error).__name__}: {error}") from error
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> Template:
+    """Return the template of a text; a prompt holds none itself, since templates cannot travel to other processes."""
+    return _JINJA.from_string(text)
 
 
 def prompt_names() -> list[str]:

@@ -18,6 +18,7 @@ import ray
 from PIL import Image
 from rich.console import Console
 
+from datagen.cli import main
 from datagen.engine.server import local_server
 from datagen.recipe import Recipe, load_recipe
 
@@ -122,6 +123,18 @@ def pictures(tmp_path: Path) -> Path:
     (folder / "empty.png").write_bytes(b"")
     (folder / "page.jpg").write_bytes(b"<!DOCTYPE html><html><body>404</body></html>")
     return folder
+
+
+def called(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
+) -> tuple[object, str]:
+    """Call `datagen …` in this process, and return its exit code and what it said on standard error."""
+    monkeypatch.setattr(sys, "argv", ["datagen", *map(str, arguments)])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as end:
+        main()
+    return end.value.code, capsys.readouterr().err
 
 
 @pytest.fixture

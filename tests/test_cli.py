@@ -5,13 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import orjson
 import pytest
 
+from benchmarks.stored_runs import write_run
+from datagen import cli
 from datagen.parts import part_path
-from tests.conftest import ROOT, FakeServer, free_port, picture, started_fake_server
+from tests.conftest import ROOT, FakeServer, called, free_port, picture, started_fake_server
 
 RECIPE = """
 source: {path: pictures}
@@ -111,6 +114,108 @@ def test_inspecting_what_is_no_run_is_refused(tmp_path: Path, name: str) -> None
     assert_refused(datagen(name, tmp_path, *(["x"] if name == "explain" else [])), "manifest.json")
 
 
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run, and all that can be given in place of one, of a policy, a page and a sheet."""
+    folder = tmp_path_factory.mktemp("inputs")
+    write_run(folder / "run", 40, failed=0.1)
+    (folder / "empty").mkdir()
+    (folder / "folder.yaml").mkdir()
+    (folder / "folder.csv").mkdir()
+    (folder / "file").write_text("text")
+    (folder / "binary").write_bytes(bytes(range(256)))
+    for name, text in POLICIES.items():
+        (folder / f"{name}.yaml").write_text(text)
+    for name, text in SHEETS.items():
+        (folder / f"{name}.csv").write_text(text)
+    return folder
+
+
+POLICIES = {
+    "list": "[]",
+    "null": "null",
+    "torn": "{",
+    "key": "? [a]\n: b",
+    "date": "a: 2020-13-45",
+    "deep": "[" * 3000,
+    "cycle": "rules: &a [*a]",
+    "half": 'name: "\\uD800"\nrules: [too_long]',
+    "number": "rules: [3]",
+    "action": "rules: [{rule: too_long, action: 3}]",
+    "settings": "rules: [{rule: too_long, settings: {a: b}}]",
+    "words": "rules: [{rule: harmful_words, settings: {path: missing}}]",
+    "module": "rules: ['no_such_module:Rule']",
+}
+SHEETS = {
+    "nothing": "",
+    "columns": "a,b\n1,2\n",
+    "short": "id,rule,mark\n1\n",
+    "long": f"id,rule,mark\n1,{'a' * 200_000},true\n",
+    "mark": "id,rule,mark\n1,x,perhaps\n",
+}
+NO_RUNS = ["empty", "file", "binary", "missing", ".", "", "a" * 300]
+NO_POLICIES = [f"{name}.yaml" for name in (*POLICIES, "folder", "missing")]
+NO_POLICIES += ["file", "binary", "lihgt", "a" * 300]
+NO_PAGES = ["empty", "file/page.html", ".", "", "/", "a" * 300]
+RECUT = ("recut", "run", "--policy", "light")
+WRONG: list[tuple[str, ...]] = [
+    *[("report", name) for name in NO_RUNS],
+    *[("recut", name, "--policy", "light") for name in NO_RUNS],
+    *[("compare", name, "run") for name in NO_RUNS],
+    *[("compare", "run", name) for name in NO_RUNS],
+    *[("review", name) for name in NO_RUNS],
+    *[("explain", name, "x") for name in NO_RUNS],
+    *[("recut", "run", "--policy", name) for name in NO_POLICIES],
+    *[("filter", "run", "--out", "out", "--policy", name) for name in NO_POLICIES],
+    *[(*command, "--html", name) for command in (("report", "run"), ("compare", "run", "run")) for name in NO_PAGES],
+    *[("review", "run", "--read", f"{name}.csv") for name in (*SHEETS, "folder", "missing")],
+    *[("review", "run", "--read", name) for name in ("file", "binary", "empty", "")],
+    *[("explain", "run", name) for name in ("x", "", "%", "a" * 5000, "日本")],
+    *[("review", "run", "--rule", name) for name in ("x", "", "question_in_anser")],
+    ("report", "run", "--seed", "x"),
+    ("review", "run", "-n", "0"),
+    ("report",),
+    ("report", "run", "--htlm", "page.html"),
+    ("repotr", "run"),
+]
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=lambda arguments: " ".join(arguments)[:60])
+def test_wrong_input_is_told_in_one_line(
+    inputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(inputs)
+    code, error = called(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert error.startswith("datagen: ")
+    assert len(error.splitlines()) == 1
+    assert len(error) < 8000
+
+
+CHANGES = ["x", "=", "a=b", "stages.9.prompt=x", "stages.x=1", "task.x=1", "engines=3", "stages={", "stages.0.prompt=3"]
+CHANGES += ["source=2020-13-45", 'task="\\uD800"', "images.max_pixels=-1", "seed=nan", "..=1", "=1", "source.path=[1]"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_odd_changes_of_the_recipe_are_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], change: str
+) -> None:
+    recipe = write_recipe(tmp_path)
+    code, error = called(monkeypatch, capsys, "run", recipe, "--out", tmp_path / "out", "--set", change)
+    assert code == 2
+    assert error.startswith("datagen: ")
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", [["-m", "datagen"], ["-c", "from datagen.cli import main; main()"]])
+def test_the_version_is_printed(command: list[str]) -> None:
+    result = subprocess.run(
+        [sys.executable, *command, "--version"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"{version('datagen')}\n", "")
+
+
 def test_an_interrupted_run_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None:
     with started_fake_server(latency=0.3) as server:
         recipe = write_recipe(tmp_path, server.endpoint)
@@ -160,3 +265,29 @@ def test_a_killed_driver_pays_only_for_what_was_under_way(tmp_path: Path) -> Non
         repeated = [seed for seed, count in after["by_seed"].items() if count > 1]
         assert len(repeated) <= 4 * 2
         assert len(after["by_seed"]) == 48 * 2
+
+
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        (("report", "RUN"), "datagen.inspection.report.report_of"),
+        (("recut", "RUN", "--policy", "light"), "datagen.inspection.recutting.recut"),
+        (("compare", "RUN", "OTHER"), "datagen.inspection.recutting.compare_runs"),
+        (("review", "RUN"), "datagen.inspection.report.report_of"),
+        (("explain", "RUN", "row"), "datagen.inspection.explain.find_row"),
+        (("jicvqa", "audit", "FILE"), "datagen.jicvqa.runs.audit_benchmark"),
+    ],
+)
+def test_ctrl_c_is_told_in_one_line(
+    command: tuple[str, ...], module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, interrupted)
+    monkeypatch.setattr("sys.argv", ["datagen", *command])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 130
+    told = f"datagen: Stopped before datagen {command[0]} had finished; run the same command again."
+    assert capsys.readouterr().err.strip() == told

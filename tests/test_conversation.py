@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from datagen.conversation import Dialogue, Interviewer
-from datagen.engine.client import ChatClient, Completion, Conversation, Replica
+from datagen.engine.chat import Completion
+from datagen.engine.client import ChatClient, Conversation, Replica
 from datagen.failures import Failure
 from datagen.images import prepare
 from datagen.recipe import Images, Recipe
@@ -169,6 +170,11 @@ def test_more_turns_than_focuses_begin_again() -> None:
     ("unusable", "failure_class"),
     [
         (Completion(PAIR, "length", 1, 512), "length"),
+        (Completion(PAIR, "content_filter", 1, 9), "unfinished"),
+        (Completion(PAIR, "abort", 1, 9), "unfinished"),
+        (Completion("", "tool_calls", 1, 9), "unfinished"),
+        (Completion("", "stop", 1, 512, only_thought=True), "empty_answer"),
+        ("<think>何の花だろう。</think>", "empty_answer"),
         ("", "empty_answer"),
         ('{"question": "何？", "answer": " "}', "empty_answer"),
         ("すみません、分かりません。", "unparsable_answer"),
@@ -182,6 +188,34 @@ def test_an_unusable_answer_is_asked_for_again_with_another_seed(unusable: Any, 
     assert client.sent[1] == client.sent[2]  # the unusable answer leaves no trace in the prompt
     assert client.seeds[1] != client.seeds[2]
     assert len(dialogue.turns) == 3
+
+
+@pytest.mark.parametrize("reason", ["stop", "", "eos_token", "stop_sequence"])
+def test_an_answer_that_ends_by_itself_is_whole_whatever_the_server_calls_it(reason: str) -> None:
+    dialogue, failure = converse(recipe(), vlm=Script(CAPTION, *[Completion(PAIR, reason, 1, 9)] * 3))
+    assert failure is None
+    assert len(dialogue.turns) == 3
+
+
+@pytest.mark.parametrize(
+    ("unusable", "failure_class", "words"),
+    [
+        (Completion(PAIR, "content_filter", 1, 9), "unfinished", "content_filter"),
+        (Completion("", "stop", 1, 512, only_thought=True), "empty_answer", "switch the model's thinking off"),
+        ("申し訳ありませんが、この画像は説明できません。", "refused_caption", "申し訳ありませんが"),
+    ],
+)
+def test_nothing_is_built_on_a_caption_that_is_none(unusable: Any, failure_class: str, words: str) -> None:
+    client = Script(unusable, CAPTION, PAIR, PAIR, PAIR)
+    dialogue, failure = converse(recipe(), vlm=client)
+    assert failure is None
+    assert dialogue.caption == "桜が咲いています。"
+    client = Script(*[unusable] * 3)
+    dialogue, failure = converse(recipe(), vlm=client)
+    assert failure is not None
+    assert failure.failure_class == failure_class
+    assert words in failure.message
+    assert (dialogue.caption, dialogue.turns, len(dialogue.calls)) == ("", [], 3)
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3])

@@ -27,16 +27,8 @@ def images(tmp_path: Path) -> Path:
 
 
 def recipe_for(make_recipe: MakeRecipe, images: Path, *endpoints: str, **changes: Any) -> Recipe:
-    return make_recipe(
-        images,
-        *endpoints,
-        stages__1__repeat=1,
-        engines__vlm__timeout=1,
-        engines__vlm__patience=4,
-        workers=1,
-        in_flight=IN_FLIGHT,
-        **changes,
-    )
+    usual = {"stages__1__repeat": 1, "engines__vlm__timeout": 1, "engines__vlm__patience": 4, "workers": 1}
+    return make_recipe(images, *endpoints, **{**usual, "in_flight": IN_FLIGHT, **changes})
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
@@ -148,8 +140,17 @@ def test_a_run_whose_endpoints_are_gone_stops_with_a_sentence_and_goes_on_when_t
     assert sum(count > 1 for count in counts.values()) <= IN_FLIGHT * 2
 
 
+@pytest.mark.parametrize(
+    ("fault", "last"),
+    [
+        ({"kind": "closed", "status": 401}, "HTTP 401: "),
+        ({"kind": "status", "status": 429}, "HTTP 429: "),
+        ({"kind": "reset"}, ""),
+        ({"kind": "no_choices"}, "the response is not a chat completion"),
+    ],
+)
 def test_a_server_that_refuses_everything_stops_the_run_and_costs_no_row(
-    images: Path, make_recipe: MakeRecipe, tmp_path: Path
+    fault: dict[str, Any], last: str, images: Path, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:
     server = FakeServer(latency=0.1)
     recipe = recipe_for(make_recipe, images, server.endpoint)
@@ -157,12 +158,12 @@ def test_a_server_that_refuses_everything_stops_the_run_and_costs_no_row(
     def revoke() -> None:
         while server.statistics()["requests"] < IMAGES // 2:
             time.sleep(0.02)
-        server.fail({"kind": "closed", "status": 401})
+        server.fail(fault)
 
     thread = threading.Thread(target=revoke)
     thread.start()
     try:
-        with pytest.raises(DatagenError, match=r"No endpoint .* last: HTTP 401: .*run the same command"):
+        with pytest.raises(DatagenError, match=rf"No endpoint .* last: {last}.*run the same command"):
             run_here(recipe, tmp_path / "out")
         thread.join()
         server.fail()
@@ -172,6 +173,18 @@ def test_a_server_that_refuses_everything_stops_the_run_and_costs_no_row(
         thread.join()
         server.stop()
     assert shard_digests(tmp_path / "out") == shard_digests(tmp_path / "undisturbed")
+
+
+def test_rows_that_always_break_their_connection_fail_when_they_are_the_last_ones_left(
+    images: Path, fake_server: FakeServer, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    recipe = recipe_for(make_recipe, images, fake_server.endpoint, engines__vlm__patience=1)
+    fake_server.fail({"kind": "reset", "share": 0.1})
+    manifest = run_here(recipe, tmp_path / "out")
+    assert list(manifest["failures"]) == ["http_error"]
+    assert 0 < manifest["counts"]["failed"] < IMAGES == manifest["counts"]["inputs"]
+    fake_server.fail()
+    assert run_here(recipe, tmp_path / "out", retry_failed=True)["counts"]["failed"] == 0
 
 
 def test_nothing_is_written_when_no_endpoint_answers_at_the_start(

@@ -155,7 +155,7 @@ def test_a_server_that_ends_in_mid_run_is_noticed_and_named(folder: Path, fake_s
     errors = command.end()
     assert command.process.returncode == 2
     assert "The vLLM server ended in the middle of the work" in errors
-    assert "server.log" in errors
+    assert "server-vlm.log" in errors
     assert not command.left_running()
     assert_goes_on(folder, fake_server, folder / "requests.log")
 

@@ -302,3 +302,56 @@ def test_a_recipe_comes_back_from_its_own_dump(recipe_file: Path) -> None:
     recipe = load_recipe(recipe_file)
     dumped = yaml.safe_dump(recipe.model_dump(mode="json"), allow_unicode=True)
     assert Recipe.model_validate(yaml.safe_load(dumped)) == recipe
+
+
+@pytest.mark.parametrize("value", ["two lines\nof secret", "secret\x00", "Bearer secret", "se\u3000cret", "sécret"])
+def test_a_key_that_no_header_can_carry_is_one_line_without_it(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    if "\0" in value:
+        monkeypatch.setattr("os.environ", {"TEST_KEY": value})
+    else:
+        monkeypatch.setenv("TEST_KEY", value)
+    with pytest.raises(DatagenError, match=r"TEST_KEY \(api_key_env\) holds more than an API key: .*Export") as caught:
+        api_key(Engine(model="m", api_key_env="TEST_KEY"))
+    assert "cret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_key_in_place_of_the_name_of_its_variable_is_not_shown(recipe_file: Path) -> None:
+    message = sentence_of(recipe_file, **{"engines.vlm.api_key_env": "sk-pa55-word"})
+    assert "engines.vlm: api_key_env takes the name of an environment variable" in message
+    assert "pa55" not in message
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "wanted"),
+    [
+        (["http://user:pa55@host:8000/v1"], "carries a user name or a password"),
+        (["https://pa55@host/v1"], "carries a user name or a password"),
+        (["http://good/v1", "http://user:pa55@host/v1"], "carries a user name or a password"),
+        (["user:pa55@host:8000/v1"], "carries a user name or a password"),
+        (["ftp://user:pa55@host/v1"], "carries a user name or a password"),
+        (["http://user:pa55@host:port/v1"], "carries a user name or a password"),
+        (["http://host/v1?key=pa55"], "carries a query"),
+        (["http://host/v1#pa55"], "carries a query"),
+        ("http://user:pa55@host/v1", "input should be a valid tuple"),
+        ({"http://user:pa55@host/v1": 1}, "input should be a valid"),
+    ],
+)
+def test_a_secret_in_an_endpoint_is_refused_and_not_shown(recipe_file: Path, endpoints: Any, wanted: str) -> None:
+    message = sentence_of(recipe_file, **{"engines.vlm.endpoints": endpoints})
+    assert wanted in message
+    assert "pa55" not in message
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "http://host:port/v1", "http://host:99999/v1", "http://a b/v1", "host/v1\n"]
+)
+def test_what_is_no_base_url_is_refused(recipe_file: Path, url: str) -> None:
+    message = sentence_of(recipe_file, **{"engines.vlm.endpoints": [url]})
+    assert "is no base URL; write it as http://host:port/v1" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("url", ["http://[::1]:8000/v1", "https://gateway.example/v1/@cf/llama", "http://host"])
+def test_usual_base_urls_are_taken(url: str) -> None:
+    assert Engine(model="m", endpoints=(url,)).endpoints == (url,)

@@ -19,10 +19,12 @@ from datagen.recipe import Recipe
 from datagen.worker import Job, Progress, Worker
 
 
-def run_here(recipe: Recipe, out: Path, *, fresh: bool = False, retry_failed: bool = False) -> dict[str, Any]:
-    """Run a recipe and return the manifest."""
+def run_here(
+    recipe: Recipe, out: Path, *, fresh: bool = False, retry_failed: bool = False, said: io.StringIO | None = None
+) -> dict[str, Any]:
+    """Run a recipe and return the manifest; what is printed goes to `said`."""
     with without_ray():
-        console = Console(file=io.StringIO())
+        console = Console(file=said or io.StringIO(), width=200)
         return pipeline.run(recipe, out, console, fresh=fresh, retry_failed=retry_failed).manifest
 
 
@@ -33,7 +35,7 @@ def without_ray() -> Iterator[None]:
         for module in ("pipeline", "cut"):
             patches.enter_context(patch(f"datagen.{module}.run_remotely", _call))
         for module in ("cut", "judging", "filtering", "inspection.verdicts"):
-            patches.enter_context(patch(f"datagen.{module}.side_by_side", _calls))
+            patches.enter_context(patch(f"datagen.{module}.side_by_side", calls_here))
         for module in ("inspection.recutting", "inspection.verdicts"):
             patches.enter_context(patch(f"datagen.{module}.start_ray"))
         patches.enter_context(patch("datagen.pipeline.make_parts", _make_parts))
@@ -44,7 +46,8 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args)
 
 
-def _calls(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], label: str) -> Iterator[Any]:
+def calls_here(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], label: str) -> Iterator[Any]:
+    """Stand in for `datagen.fleet.side_by_side`."""
     assert label
     return (function(*args) for args in calls)
 
@@ -59,7 +62,7 @@ def _make_parts(
                 await worker.make_part(number)
                 check()
         finally:
-            await worker._maker.__aexit__()
+            await worker.close()
         return [await worker.progress()]
 
     assert workers

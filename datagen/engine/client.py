@@ -1,26 +1,30 @@
 """The chat client: requests over HTTP to one or several replicas of a model.
 
-What can pass is tried again with jitter and a cap (refused and broken connections, time limits, 408, 409, 425, 429,
-5xx), and a response that is no chat completion is asked for once more; all else is not. A status other than 2xx is
-never a result. All turns of one image go to one replica, so that its prefix and encoder caches hit; when the replica
-dies its conversations move to another one. A refusal is the row's own fault only as long as the endpoint still lists
-the model for this key; where it does not, the endpoint is as good as gone.
+Whose fault a fault is, is asked and not guessed. What speaks of the request (400, 413, 422) fails it at once. Any other
+fault counts as the request's own only if its replica answers something else right after it: another request, or one of
+one token. So many of them, and the request has failed. All other faults are the endpoint's: requests wait, with jitter
+and a cap, until any replica answers again, and when none has for `patience`, the run stops.
+
+All turns of one image go to one replica, so that its prefix and encoder caches hit; when the replica does not answer
+its conversations move to another one. A status other than 2xx is never a result.
 """
 
+import asyncio
 import math
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import aiohttp
 import orjson
 import stamina
 
+from datagen.engine.chat import Completion, ServerRefusedError, request_completion
 from datagen.engine.endpoints import serves
-from datagen.engine.retrying import retry_after_seconds
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from prompts import Sampling
@@ -28,57 +32,46 @@ from prompts import Sampling
 ChatMessage = Mapping[str, Any]
 """One message as the chat API takes it; parts may hold `orjson.Fragment`s, which are spliced in as they are."""
 
-_PASSING_STATUSES = frozenset({408, 409, 425, 429})
-_DOUBTFUL_STATUSES = frozenset({401, 403, 404})
-_HTTP_TRIES = 6
+_PASSING_TRIES = 6
+_REFUSAL_TRIES = 2
+"""And not one: an endpoint may be back between a refusal and the question whether it answers."""
 _TIMEOUT_TRIES = 3
 _BAD_RESPONSE_TRIES = 2
-_MOST_TOKENS = 2**31 - 1
 _DOWN_SECONDS = 5.0
+_ASKING_SECONDS = 30.0
+_Fault = ServerRefusedError | aiohttp.ClientError | TimeoutError | Failure
 
 
 class EndpointsGoneError(DatagenError):
     """No replica of an engine has answered for the engine's `patience`; the run stops and can be resumed."""
 
 
-class Completion(NamedTuple):
-    """One answer. The token counts are 0 when the server reports none."""
+class _OnceMoreError(Exception):
+    """A request is to be made again, after the seconds that the server asks for if it does."""
 
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-
-
-class _ServerRefusedError(Exception):
-    """A response with a status other than 2xx."""
-
-    def __init__(self, status: int, excerpt: str, retry_after: float | None) -> None:
-        super().__init__(f"HTTP {status}: {excerpt}")
-        self.status = status
-        self.retry_after = retry_after
-
-    @property
-    def passing(self) -> bool:
-        return self.status in _PASSING_STATUSES or self.status >= 500
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether it may be about the endpoint (its key, its model, its engine) and not about the request."""
-        return self.status in _DOUBTFUL_STATUSES or self.status >= 500
-
-
-class _OutOfServiceError(aiohttp.ClientError):
-    """An endpoint refuses a request and does not list the model either; to be treated as a broken connection."""
+    def __init__(self, seconds: float | None) -> None:
+        super().__init__()
+        self.seconds = seconds
 
 
 @dataclass(eq=False)
 class Replica:
-    """One endpoint with the number of conversations it holds and the time until which it is avoided."""
+    """One endpoint.
+
+    Attributes:
+        url: its base URL.
+        conversations: how many it holds.
+        down_until: the time until which it is avoided.
+        answered: when it last answered anything.
+        asked: when it was last asked whether it answers.
+    """
 
     url: str
     conversations: int = 0
     down_until: float = 0.0
+    answered: float = -math.inf
+    asked: float = -math.inf
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
 
 @dataclass
@@ -112,11 +105,9 @@ class ChatClient:
     retries: int = field(default=0, init=False)
     _replicas: list[Replica] = field(init=False)
     _session: aiohttp.ClientSession = field(init=False)
-    _last_sign_of_life: float = field(init=False)
 
     async def __aenter__(self) -> Self:
         self._replicas = [Replica(url) for url in self.endpoints]
-        self._last_sign_of_life = time.monotonic()
         headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
@@ -172,116 +163,128 @@ class ChatClient:
         if choices is not None:
             body["structured_outputs"] = {"choice": list(choices)}
         payload = orjson.dumps(body)
-        try:
-            async for attempt in stamina.retry_context(
-                on=_Retrying(self, conversation).decide, attempts=None, timeout=None, wait_initial=0.2, wait_max=8.0
-            ):
-                with attempt:
-                    return await self._post(conversation.replica, payload)
-        except _ServerRefusedError as error:
-            raise Failure("http_error", str(error)) from error
-        except aiohttp.ClientError as error:
-            if self.silence < self.patience:
-                raise Failure(
-                    "http_error",
-                    "the connection broke again and again, while other requests were answered",
-                ) from error
-            remedy = (
-                "See to its key, its model and its health"
-                if isinstance(error, _OutOfServiceError)
-                else "Start it again"
-            )
-            raise EndpointsGoneError(
-                f"No endpoint of the model {self.model} has answered for {self.patience:g} s "
-                f"({', '.join(self.endpoints)}; last: {self._redacted(str(error)) or type(error).__name__}). "
-                f"{remedy} and run the same command: what is done is kept."
-            ) from error
-        except TimeoutError as error:
-            raise Failure("timeout", f"no answer within {self.timeout:g} s, {_TIMEOUT_TRIES} times") from error
+        faults = _Faults(self, conversation)
+        async for attempt in stamina.retry_context(
+            on=_once_more, attempts=None, timeout=None, wait_initial=0.2, wait_max=8.0
+        ):
+            with attempt:
+                replica, began = conversation.replica, time.monotonic()
+                try:
+                    completion = await request_completion(
+                        self._session, replica.url, payload, max_tokens=sampling.max_tokens, key=self.key
+                    )
+                except (ServerRefusedError, aiohttp.ClientError, TimeoutError, Failure) as fault:
+                    raise await faults.outcome(fault, began) from fault
+                replica.answered = time.monotonic()
+                return completion
         raise AssertionError("the retry loop neither returned nor raised")
 
     @property
-    def silence(self) -> float:
-        """The seconds since a replica last answered anything."""
-        return time.monotonic() - self._last_sign_of_life
+    def answered(self) -> float:
+        """When a replica last answered anything."""
+        return max(replica.answered for replica in self._replicas)
 
-    async def _post(self, replica: Replica, payload: bytes) -> Completion:
-        address = f"{replica.url}/chat/completions"
-        async with self._session.post(address, data=payload, allow_redirects=False) as response:
-            content = await response.read()
-            if not 200 <= response.status < 300:
-                excerpt = self._redacted(" ".join(content.decode("utf-8", "replace").split()))[:300]
-                retry_after = retry_after_seconds(response.headers.get("Retry-After"))
-                refusal = _ServerRefusedError(response.status, excerpt, retry_after)
-                if refusal.doubtful and not await serves(replica.url, self.model, self.key):
-                    raise _OutOfServiceError(str(refusal)) from refusal
-                self._last_sign_of_life = time.monotonic()
-                raise refusal
-        self._last_sign_of_life = time.monotonic()
-        return _read_completion(content)
+    async def answers(self, replica: Replica, since: float) -> bool:
+        """Whether a replica has answered anything since a moment; when it has not, it is asked."""
+        called = time.monotonic()
+        async with replica.asking:
+            # Whoever waited here while another asked takes that answer.
+            if replica.answered < since and replica.asked <= called:
+                if await serves(self._session, replica.url, self.model, min(self.timeout, _ASKING_SECONDS)):
+                    replica.answered = time.monotonic()
+                replica.asked = time.monotonic()
+        return replica.answered >= since
 
-    def _least_busy(self) -> Replica:
-        now = time.monotonic()
-        return min(self._replicas, key=lambda replica: (max(replica.down_until - now, 0.0), replica.conversations))
+    async def any_answers(self, since: float) -> bool:
+        """Whether any replica has answered since a moment; when none has, each is asked."""
+        return self.answered >= since or any(
+            await asyncio.gather(*(self.answers(replica, since) for replica in self._replicas))
+        )
 
     def move(self, conversation: Conversation) -> None:
-        """Avoid a replica that broke a connection for a while, and continue its conversation elsewhere."""
+        """Avoid a replica that does not answer for a while, and continue its conversation elsewhere."""
         conversation.replica.down_until = time.monotonic() + _DOWN_SECONDS
         conversation.replica.conversations -= 1
         conversation.replica = self._least_busy()
         conversation.replica.conversations += 1
 
+    def gone(self, fault: _Fault) -> EndpointsGoneError:
+        """Return what stops the run."""
+        return EndpointsGoneError(
+            f"No endpoint of the model {self.model} has answered for {self.patience:g} s "
+            f"({', '.join(self.endpoints)}; last: {self._redacted(str(fault)) or type(fault).__name__}). "
+            f"{_remedy(fault)} and run the same command: what is done is kept."
+        )
+
+    def _least_busy(self) -> Replica:
+        now = time.monotonic()
+        return min(self._replicas, key=lambda replica: (max(replica.down_until - now, 0.0), replica.conversations))
+
     def _redacted(self, text: str) -> str:
         return text.replace(self.key, "***") if self.key else text
 
 
-class _Retrying:
-    """What decides, for one request, whether an error is worth another try, and after how many seconds."""
+class _Faults:
+    """What has befallen one request so far, and what becomes of it."""
 
     def __init__(self, client: ChatClient, conversation: Conversation) -> None:
         self._client = client
         self._conversation = conversation
-        self._refused = 0
-        self._timeouts = 0
-        self._bad_responses = 0
-        self._broken_since = math.inf
+        self._own: Counter[str] = Counter()
+        self._since = math.inf
 
-    def decide(self, error: Exception) -> bool | float:
-        self._client.retries += 1
-        if isinstance(error, _ServerRefusedError):
-            self._refused += 1
-            if not error.passing or self._refused >= _HTTP_TRIES:
-                return False
-            return True if error.retry_after is None else error.retry_after + random.uniform(0, 0.5)
-        if isinstance(error, Failure):
-            self._bad_responses += 1
-            return self._bad_responses < _BAD_RESPONSE_TRIES
-        if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
-            self._timeouts += 1
-            self._client.move(self._conversation)
-            return self._timeouts < _TIMEOUT_TRIES
-        if isinstance(error, aiohttp.ClientError):
-            now = time.monotonic()
-            self._broken_since = min(self._broken_since, now)
-            self._client.move(self._conversation)
-            broken = now - self._broken_since
-            return min(broken, self._client.silence) < self._client.patience and broken < 2 * self._client.patience
+    async def outcome(self, fault: _Fault, began: float) -> _OnceMoreError | Failure | EndpointsGoneError:
+        """Return the error that decides after a try that began at a moment: once more, the row's end, or the run's."""
+        client = self._client
+        client.retries += 1
+        failure, tries = self._failure(fault)
+        if isinstance(fault, ServerRefusedError) and fault.of_the_request:
+            return failure
+        once_more = _OnceMoreError(fault.retry_after if isinstance(fault, ServerRefusedError) else None)
+        now = time.monotonic()
+        self._since = min(self._since, now)
+        if tries is not None and await client.answers(self._conversation.replica, began):
+            self._own[failure.failure_class] += 1
+            if isinstance(fault, TimeoutError):
+                client.move(self._conversation)
+            return failure if self._own[failure.failure_class] >= tries else once_more
+        client.move(self._conversation)
+        waited = now - self._since
+        alone = isinstance(fault, aiohttp.ClientError) and waited >= 2 * client.patience
+        if min(waited, now - client.answered) < client.patience and not alone:
+            return once_more
+        if not await client.any_answers(began):
+            return client.gone(fault) if now - client.answered >= client.patience else once_more
+        return failure if tries is None else once_more
+
+    def _failure(self, fault: _Fault) -> tuple[Failure, int | None]:
+        """Return how a row fails by a fault, and by how many of them that are its own; None where patience decides."""
+        client = self._client
+        if isinstance(fault, Failure):
+            return Failure(fault.failure_class, fault.message), _BAD_RESPONSE_TRIES
+        if isinstance(fault, ServerRefusedError):
+            tries = None if fault.busy else _PASSING_TRIES if fault.passing else _REFUSAL_TRIES
+            return Failure("http_error", str(fault)), tries
+        if isinstance(fault, aiohttp.ClientError):
+            message = "the connection broke again and again, while other requests were answered"
+            return Failure("http_error", message), None
+        return Failure("timeout", f"no answer within {client.timeout:g} s, {_TIMEOUT_TRIES} times"), _TIMEOUT_TRIES
+
+
+def _once_more(error: Exception) -> bool | float:
+    """Say whether a request is made again, and after how many seconds."""
+    if not isinstance(error, _OnceMoreError):
         return False
+    return True if error.seconds is None else error.seconds + random.uniform(0, 0.5)
 
 
-def _read_completion(content: bytes) -> Completion:
-    try:
-        document = orjson.loads(content)
-        choice = document["choices"][0]
-        text, finish_reason = choice["message"]["content"] or "", choice.get("finish_reason") or ""
-        usage = document.get("usage") or {}
-        prompt_tokens, completion_tokens = (
-            int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")
-        )
-    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise Failure("bad_response", f"the response is not a chat completion ({type(error).__name__})") from error
-    if not isinstance(text, str) or not isinstance(finish_reason, str):
-        raise Failure("bad_response", "the response is not a chat completion (its answer is no text)")
-    if not 0 <= prompt_tokens <= _MOST_TOKENS or not 0 <= completion_tokens <= _MOST_TOKENS:
-        raise Failure("bad_response", "the response is not a chat completion (its token counts are impossible)")
-    return Completion(text, finish_reason, prompt_tokens, completion_tokens)
+def _remedy(fault: _Fault) -> str:
+    if isinstance(fault, ServerRefusedError):
+        if fault.busy:
+            return "It takes no requests; wait until it does, or send fewer at once (in_flight)"
+        return "See to its key, its model and its health"
+    if isinstance(fault, Failure):
+        return "See to what answers at that address"
+    if isinstance(fault, aiohttp.ClientError):
+        return "Start it again"
+    return "See to its health, or raise timeout or send fewer requests at once (in_flight),"

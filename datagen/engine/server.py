@@ -5,8 +5,10 @@ process that started it, also when that is killed.
 """
 
 import ctypes
+import hashlib
 import importlib.util
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,6 +24,10 @@ from pathlib import Path
 from datagen.errors import DatagenError
 
 _STOP_SECONDS = 20
+_MOST_LOG_READ = 1 << 20
+_LONGEST_NAME = 200
+# The proxy of the environment knows nothing of this machine's loopback.
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _PR_SET_PDEATHSIG = 1
 # A prompt prefilled in pieces rewinds its seeded generator, which CPU generators cannot do: vLLM 0.32 dies of it.
 _CPU_ARGS = ("--enforce-eager", "--gpu-memory-utilization", "0.3", "--no-enable-chunked-prefill")
@@ -37,6 +43,7 @@ class RunningServer:
         model: the name that it serves the model by.
         seconds: from the start to the first answer.
         log: the file that takes what it prints.
+        log_start: where in the log its own lines begin, in bytes; those of earlier servers stand before.
         process: the server's process, which leads a process group.
     """
 
@@ -44,6 +51,7 @@ class RunningServer:
     model: str
     seconds: float
     log: Path
+    log_start: int
     process: "subprocess.Popen[bytes]"
 
     def check(self) -> None:
@@ -54,9 +62,21 @@ class RunningServer:
         """
         if self.process.poll() is not None:
             raise DatagenError(
-                f"The vLLM server ended in the middle of the work ({_last_error(self.log)}). Its log is {self.log}. "
-                "Run the same command to go on: what is done is kept."
+                f"The vLLM server ended in the middle of the work ({_last_error(self.log, self.log_start)}). Its log "
+                f"is {self.log}. Run the same command to go on: what is done is kept."
             )
+
+
+def log_name(engine: str) -> str:
+    """Return the name of the log of an engine's server: one that a file may have, and another one for every engine.
+
+    >>> log_name("vlm"), log_name("視覚/大")
+    ('server-vlm.log', 'server-視覚%2F大.log')
+    """
+    name = re.sub(r"[^\w.-]", lambda found: f"%{ord(found[0]):02X}", engine)
+    if len(name.encode()) > _LONGEST_NAME:
+        name = hashlib.sha256(engine.encode()).hexdigest()[:16]
+    return f"server-{name}.log"
 
 
 def gpu_count() -> int:
@@ -89,7 +109,7 @@ def local_server(
 
     Args:
         model: the name to serve it by.
-        log: the file that takes what the server prints.
+        log: the file that takes what the server prints, after what is in it: it may say why the last one ended.
         weights: what vLLM is to load, a folder or a hub name; `model` when none is given.
         args: further arguments of the server.
         start_seconds: how long it may take until it answers.
@@ -104,12 +124,16 @@ def local_server(
             "'datagen[cpu]', or name a running server with --endpoint http://host:port/v1."
         )
     port = _free_port()
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"} if Path(weights or model).is_dir() else dict(os.environ)
+    # Without it `python -m`, here and in vLLM's own processes, imports a `datasets.py` from where datagen was started.
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    if Path(weights or model).is_dir():
+        environment["HF_HUB_OFFLINE"] = "1"
     if not gpu_count():
         environment |= {key: value for key, value in _CPU_ENVIRONMENT.items() if key not in environment}
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    with log.open("wb") as output:
+    with log.open("ab") as output:
+        log_start = output.tell()
         process = subprocess.Popen(
             serve_command(model, weights or model, port, args),
             stdout=output,
@@ -120,9 +144,9 @@ def local_server(
             preexec_fn=_die_with_parent,
         )
     try:
-        _wait(process, f"http://127.0.0.1:{port}/health", log, start_seconds, waiting)
+        _wait(process, f"http://127.0.0.1:{port}/health", log, log_start, start_seconds, waiting)
         seconds = time.monotonic() - started
-        yield RunningServer(f"http://127.0.0.1:{port}/v1", model, seconds, log, process)
+        yield RunningServer(f"http://127.0.0.1:{port}/v1", model, seconds, log, log_start, process)
     finally:
         _stop(process)
 
@@ -141,15 +165,18 @@ def _wait(
     process: "subprocess.Popen[bytes]",
     url: str,
     log: Path,
+    log_start: int,
     start_seconds: int,
     waiting: Callable[[str], None] | None,
 ) -> None:
     started = time.monotonic()
     while (elapsed := time.monotonic() - started) < start_seconds:
         if process.poll() is not None:
-            raise DatagenError(f"The vLLM server ended while starting ({_last_error(log)}). Its log is {log}.")
+            raise DatagenError(
+                f"The vLLM server ended while starting ({_last_error(log, log_start)}). Its log is {log}."
+            )
         try:
-            with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 (our own http address)
+            with _DIRECTLY.open(url, timeout=2) as response:
                 if response.status == 200:
                     return
         except (urllib.error.URLError, OSError):
@@ -162,8 +189,11 @@ def _wait(
     )
 
 
-def _last_error(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+def _last_error(log: Path, start: int) -> str:
+    """Return the last line that speaks of an error, or the last of all, of what was printed since `start`."""
+    with log.open("rb") as file:
+        file.seek(max(start, log.stat().st_size - _MOST_LOG_READ))
+        lines = file.read(_MOST_LOG_READ).decode("utf-8", "replace").splitlines()
     errors = [line.strip() for line in lines if "Error" in line or "error:" in line]
     return (errors or lines or ["it printed nothing"])[-1][-300:]
 

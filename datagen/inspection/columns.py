@@ -47,11 +47,19 @@ def column_expressions(known: list[str]) -> dict[str, str]:
 
 def _is_known(name: str, kind: pa.DataType) -> bool:
     if name in TEXTS:
-        return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        return _is_text(kind)
     if name in _NUMBERS:
         return pa.types.is_integer(kind)
     if name not in _STRUCTS:
         return False
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         kind = kind.value_type
-    return pa.types.is_struct(kind) and all(kind.get_field_index(field) >= 0 for field in _STRUCTS[name])
+    return (
+        pa.types.is_struct(kind)
+        and all(kind.get_field_index(field) >= 0 for field in _STRUCTS[name])
+        and (name != "messages" or all(_is_text(kind.field(field).type) for field in _STRUCTS[name]))
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -52,7 +52,7 @@ _VALUES = {
     "answer_characters": "unnest(answers)",
     "question_characters": "unnest(questions)",
     "caption_characters": "caption",
-    "conversation_turns": "len(answers)",
+    "conversation_turns": "turns",
     "answer_tokens": "unnest([call.completion_tokens FOR call IN calls])",
 }
 

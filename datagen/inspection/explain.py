@@ -1,5 +1,6 @@
 """How one image came to its end: the prompts as sent, the answers, the verdicts, and where the row is."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
+from datagen.console import on_one_line, pasteable, shown, styled
 from datagen.errors import DatagenError
+from datagen.inspection import labels
 from datagen.inspection.stored_rows import StoredRows, rule_name
 from prompts import PromptError, load_prompt
 
@@ -29,7 +32,10 @@ def find_row(run: Path, name: str) -> dict[str, Any]:
         found = list(stored.take(row for row, _ in stored.ask(_FIND, name=name))) if stored.files else []
         exact = [row for row in found if name in (row["id"], row["key"])] or found
         if not exact:
-            raise DatagenError(f"{run} has no row with the id or key '{name}'; datagen report {run} --html shows some.")
+            raise DatagenError(
+                f"{run} has no row with the id or key '{name}'; datagen report {pasteable(run)} --html report.html "
+                "shows some."
+            )
         if len(exact) > 1:
             ids = ", ".join(row["id"] for row in exact)
             raise DatagenError(f"'{name}' fits several rows: {ids}; give more of the id.")
@@ -43,15 +49,12 @@ def find_row(run: Path, name: str) -> dict[str, Any]:
 
 
 def _recipe(run: Path) -> dict[str, Any]:
-    """Return the recipe with the paths of this machine; nothing if the file is gone or is none."""
+    path = run / "recipe.yaml"
     try:
-        recipe = yaml.safe_load((run / "recipe.yaml").read_text(encoding="utf-8"))
+        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return {}
-    whole = (
-        isinstance(recipe, dict) and isinstance(recipe.get("source"), dict) and isinstance(recipe.get("stages"), list)
-    )
-    return recipe if whole else {}
+    return recipe if isinstance(recipe, dict) else {}
 
 
 def print_row(row: dict[str, Any], console: Console) -> None:
@@ -62,9 +65,9 @@ def print_row(row: dict[str, Any], console: Console) -> None:
 
 def story(row: dict[str, Any]) -> Iterator[Text]:
     """Yield the story of a row, line by line."""
-    yield Text.assemble((row["state"], "bold"), "  ", row["key"], "  ", (row["id"], "dim"))
+    yield styled((row["state"], "bold"), "  ", on_one_line(row["key"]), "  ", (row["id"], "dim"))
     yield from _picture(row)
-    yield Text(f"shard    {row['shard']}, row {row['number']}")
+    yield styled(f"shard    {row['shard']}, row {row['number']}")
     yield from _conversation(row)
     yield from _verdict(row)
     told: set[str] = set()
@@ -75,61 +78,65 @@ def story(row: dict[str, Any]) -> Iterator[Text]:
 
 def _picture(row: dict[str, Any]) -> Iterator[Text]:
     size = f"{row['width']}×{row['height']}" if row.get("width") else "no picture in the shard"
-    yield Text(f"picture  {size}, sha256 {row['sha256'] or '(none)'}, phash {row['phash'] or '(none)'}")
-    path = Path(row["recipe"].get("source", {}).get("path", "")) / row["key"]
-    yield Text(f"path     {path if path.is_file() else row['key']}")
+    yield styled(f"picture  {size}, sha256 {row['sha256'] or '(none)'}, phash {row['phash'] or '(none)'}")
+    path = os.path.join(str((row["recipe"].get("source") or {}).get("path", "")), row["key"])  # noqa: PTH118
+    # os.path.isfile, because Path.is_file raises for names that are too long
+    yield styled(on_one_line(f"path     {path if os.path.isfile(path) else row['key']}"))  # noqa: PTH113
     if row["url"]:
-        yield Text(f"url      {row['url']}")
+        yield styled(on_one_line(f"url      {row['url']}"))
     if row["license"]:
-        yield Text(f"license  {row['license']}")
+        yield styled(on_one_line(f"license  {row['license']}"))
 
 
 def _conversation(row: dict[str, Any]) -> Iterator[Text]:
     texts = [(-1, "caption", row["caption"])] if row["caption"] else []
     texts += [
-        (turn, "問" if message["role"] == "user" else "答", message["content"])
+        (turn, labels.ROLES[role].ja if (role := message["role"]) in labels.ROLES else str(role), message["content"])
         for turn, message in enumerate(row["messages"])
     ]
     if texts:
         yield Text()
     for turn, mark, content in texts:
-        text = Text(content)
+        text = styled(content or "")
         for finding in row["findings"] or []:
             if finding["turn"] == turn:
-                text.stylize(_MARK, finding["start"], finding["end"])
+                start, end = (len(shown(content[: finding[place]])) for place in ("start", "end"))
+                text.stylize(_MARK, start, end)
         yield Text.assemble((f"{mark}  ", "bold"), text)
 
 
 def _verdict(row: dict[str, Any]) -> Iterator[Text]:
     yield Text()
     if row["error"]:
-        yield Text.assemble((f"failed: {row['error']['class']}  ", "red"), row["error"]["message"])
+        yield styled((f"failed: {row['error']['class']}  ", "red"), on_one_line(row["error"]["message"]))
         return
     policy = row["manifest"]["policy"]
     actions = {rule_name(entry): entry.get("action", "drop") for entry in policy["rules"]}
-    yield Text(f"{row['state']} by the policy {policy['name']}, of {len(actions)} rules")
+    yield styled(f"{row['state']} by the policy {policy['name']}, of {len(actions)} rules")
     for finding in row["findings"] or []:
         place = "the caption" if finding["turn"] < 0 else f"message {finding['turn']}"
-        yield Text.assemble(
+        quoted = on_one_line(f"「{finding['text']}」")
+        yield styled(
             (f"  {finding['rule']}", "yellow"),
             f" ({actions.get(finding['rule'], 'not in the policy')}) in {place}, "
-            f"{finding['start']}–{finding['end']}: 「{finding['text']}」 ",
-            (finding["evidence"], "dim"),
+            f"{finding['start']}–{finding['end']}: {quoted} ",
+            (on_one_line(finding["evidence"]), "dim"),
         )
 
 
 def _call(row: dict[str, Any], number: int, call: dict[str, Any], *, first: bool) -> Iterator[Text]:
     yield Text()
-    yield Text(
+    head = (
         f"call {number}: stage {call['stage']}, prompt {call['prompt']} ({call['prompt_digest']}), attempt "
-        f"{call['attempt']}, engine {call['engine']}, {call['model']}, seed {call['seed']}, {call['sampling']}",
-        "bold",
+        f"{call['attempt']}, engine {call['engine']}, {call['model']}, seed {call['seed']}, {call['sampling']}"
     )
+    yield styled((on_one_line(head), "bold"))
     if first:
         yield _system(row["recipe"], call)
-    yield Text(f"user: {call['request']}", "dim")
-    yield Text(call["answer"])
-    yield Text(f"{call['finish_reason']}, {call['prompt_tokens']} + {call['completion_tokens']} tokens", "dim")
+    yield styled((f"user: {call['request']}", "dim"))
+    yield styled(call["answer"])
+    tokens = f"{call['finish_reason']}, {call['prompt_tokens']} + {call['completion_tokens']} tokens"
+    yield styled((tokens, "dim"))
 
 
 def _system(recipe: dict[str, Any], call: dict[str, Any]) -> Text:
@@ -139,7 +146,7 @@ def _system(recipe: dict[str, Any], call: dict[str, Any]) -> Text:
     try:
         prompt = load_prompt(name)
     except PromptError:
-        return Text(f"system: not known, there is no prompt '{name}' any more", "red")
+        return styled((f"system: not known, there is no prompt '{name}' any more", "red"))
     if prompt.digest != call["prompt_digest"]:
-        return Text(f"system: not known, the prompt '{name}' has changed since (digest {prompt.digest} now)", "red")
-    return Text(f"system: {prompt.system}" if prompt.system else "system: none was sent", "dim")
+        return styled((f"system: not known, the prompt '{name}' has changed since (digest {prompt.digest} now)", "red"))
+    return styled((f"system: {prompt.system}" if prompt.system else "system: none was sent", "dim"))

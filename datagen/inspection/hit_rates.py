@@ -105,11 +105,12 @@ _TASKS = (
 _TURNS = (
     """
     SELECT turn, count(*) FROM (
-        SELECT unnest(range(if(caption IS NULL, 1, 0), greatest(len(answers), len(questions)) + 1)) AS turn
+        SELECT unnest(list_concat(if(caption IS NULL, [], ['caption']), if(instructed, ['system'], []),
+            [CAST(number AS VARCHAR) FOR number IN range(1, turns + 1)])) AS turn
         FROM rows WHERE state <> 'failed'
     ) GROUP BY turn
     """,
-    "SELECT if(turn < 0, 0, turn // 2 + 1) AS pair, rule, count(DISTINCT row) FROM found GROUP BY ALL",
+    "SELECT turn, rule, count(DISTINCT row) FROM found GROUP BY ALL",
 )
 _CALLED = "(SELECT row, unnest(calls) AS call FROM rows WHERE state <> 'failed')"
 _PROMPTS = (
@@ -164,7 +165,8 @@ def overlap(stored: StoredRows, rules: Sequence[RuleHits]) -> Overlap:
 def groupings(stored: StoredRows) -> tuple[Grouping, ...]:
     """Return the hits by turn, prompt version, model and task, as far as the rows know them; largest groups first.
 
-    Turn 0 is the caption. A finding counts for the prompt and the model whose answer it is in.
+    Turns are question-answer pairs, from 1; captions and system messages have a group each. A finding counts for the
+    prompt and the model whose answer it is in.
     """
     made: list[Grouping] = []
     for by, (sizes, hits) in _GROUPINGS.items():
@@ -172,7 +174,11 @@ def groupings(stored: StoredRows) -> tuple[Grouping, ...]:
         for name, rule, rows in stored.ask(hits):
             found.setdefault(name, {})[rule] = rows
         groups = [Group(str(name), rows, found.get(name, {})) for name, rows in stored.ask(sizes)]
-        groups.sort(key=(lambda group: int(group.name)) if by == "turn" else (lambda group: (-group.rows, group.name)))
+        groups.sort(key=_place_of_turn if by == "turn" else (lambda group: (-group.rows, group.name)))
         if groups:
             made.append(Grouping(by, tuple(groups[:MOST_GROUPS])))
     return tuple(made)
+
+
+def _place_of_turn(group: Group) -> tuple[int, str]:
+    return (int(group.name), "") if group.name.isdigit() else (0, group.name)

@@ -27,6 +27,17 @@ GROUPS: Mapping[str, Words] = {
     "model": Words("モデル", "by model"),
     "task": Words("タスク", "by task"),
 }
+ROLES: Mapping[str, Words] = {
+    "user": Words("問", "Q"),
+    "assistant": Words("答", "A"),
+    "system": Words("指示", "system"),
+}
+"""Who speaks; other roles go by their names."""
+TURNS: Mapping[str, Words] = {
+    "caption": Words("説明文", "caption"),
+    "system": Words("指示", "system"),
+}
+"""The groups of a turn's table that are no turns."""
 DISTRIBUTIONS: Mapping[str, Words] = {
     "answer_characters": Words("答えの文字数", "characters an answer"),
     "question_characters": Words("質問の文字数", "characters a question"),

@@ -1,17 +1,19 @@
 """What people marked in review sheets, and the precision of each rule that follows from it.
 
-The sheets of `datagen review` come back as CSV files in the run's folder `reviews/`. A mark is about one row and one
-rule; when two sheets mark the same, the later file by name counts. Marks of hits that the present policy no longer
-makes do not count.
+The sheets of `datagen review` come back as CSV files in the run's folder `reviews/`, as a spreadsheet saved them. A
+mark is about one row and one rule; when two sheets mark the same, the later file by name counts. Marks of hits that
+the present policy no longer makes do not count, nor do those of ids that the run has not; both are counted and told.
 """
 
+import codecs
 import csv
+import io
 import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen.errors import DatagenError, system_error
+from datagen.errors import DatagenError
 from datagen.inspection.intervals import Interval, wilson
 from datagen.inspection.stored_rows import StoredRows
 
@@ -20,7 +22,13 @@ MARKS = ("true", "false", "unsure")
 _KEYS = {mark[0]: mark for mark in MARKS}  # as on the page
 COLUMNS = ("id", "rule", "mark", "note", "key", "turn", "text", "evidence", "message", "stratum")
 """The columns of a sheet; `mark` and `note` are for the reviewer."""
+_READ = ("id", "rule", "mark")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_ID = "id:"
+_DELIMITERS = (",", ";", "\t")
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_SAVE = "save it as CSV in UTF-8"
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -42,33 +50,84 @@ class Precision:
     interval: Interval
 
 
+@dataclass(frozen=True)
+class UnusedMarks:
+    """Marks that say nothing of the present run.
+
+    Attributes:
+        gone: those of rows in which the rule finds nothing now.
+        unknown: those whose id no row has.
+        examples: a few of these ids.
+    """
+
+    gone: int
+    unknown: int
+    examples: tuple[str, ...]
+
+
 def read_marks(path: Path) -> dict[tuple[str, str], str]:
     """Return the marks of a sheet by id and rule; lines without a mark are left out.
+
+    Read is what spreadsheets save: UTF-8, UTF-16 and Shift_JIS, with commas, semicolons or tabs.
 
     Raises:
         DatagenError: the file is no review sheet, or holds a mark that is none.
     """
+    text = _text_of(path)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            if missing := {"id", "rule", "mark"} - set(reader.fieldnames or ()):
-                raise DatagenError(
-                    f"{path} has no column {', '.join(sorted(missing))}; give a sheet that datagen review wrote."
-                )
-            lines = list(reader)
-    except OSError as error:
-        raise DatagenError(system_error(error, path)) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatagenError(f"{path} cannot be read as CSV in UTF-8: {error}") from error
+        reader = _reader(path, text)
+        lines = [{name: line[name] or "" for name in _READ} for line in reader]
+    except csv.Error as error:
+        raise DatagenError(f"{path} cannot be read as CSV ({error}); {_SAVE}.") from error
     marks: dict[tuple[str, str], str] = {}
     for number, line in enumerate(lines, start=2):
-        mark = (line["mark"] or "").strip().lower()
+        mark = line["mark"].strip().lower()
         mark = _KEYS.get(mark, mark)
         if mark and mark not in MARKS:
             raise DatagenError(f"{path}, line {number}: '{mark}' is no mark; write {', '.join(MARKS)} or nothing.")
         if mark:
-            marks[_unguarded(line["id"]), _unguarded(line["rule"])] = mark
+            marks[_id_in(line["id"]), _unguarded(line["rule"])] = mark
     return marks
+
+
+def _text_of(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatagenError(f"{path} cannot be read: {error.strerror}.") from error
+    if content.startswith(_WORKBOOKS):
+        raise DatagenError(f"{path} is a workbook; {_SAVE}.")
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16",) if wide else ("utf-8-sig", "cp932"):
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise DatagenError(f"{path} is neither UTF-8 nor UTF-16 nor Shift_JIS; {_SAVE}.")
+
+
+def _reader(path: Path, text: str) -> "csv.DictReader[str]":
+    for delimiter in _DELIMITERS:
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+        if set(_READ) <= set(reader.fieldnames or ()):
+            return reader
+    names = csv.DictReader(io.StringIO(text, newline="")).fieldnames or ()
+    missing = ", ".join(name for name in _READ if name not in names)
+    raise DatagenError(f"{path} has no column {missing}; give a sheet that datagen review wrote.")
+
+
+def id_cell(row_id: str) -> str:
+    """Return the cell of an id: text that no spreadsheet takes for a number, a date, a truth value or a formula.
+
+    >>> id_cell("000000000001"), id_cell("1E5"), id_cell("2024-01-02")
+    ('id:000000000001', 'id:1E5', 'id:2024-01-02')
+    """
+    return _ID + row_id
+
+
+def _id_in(cell: str) -> str:
+    """Return the id of a cell, also of sheets that were written without the prefix."""
+    return cell.removeprefix(_ID) if cell.startswith(_ID) else _unguarded(cell)
 
 
 def guarded(cell: str) -> str:
@@ -102,24 +161,31 @@ def keep_marks(run: Path, path: Path) -> int:
     return len(marks)
 
 
-def precisions(stored: StoredRows) -> dict[str, Precision]:
-    """Return the precision of every rule with marks."""
+_HITS = """
+SELECT id, [finding.rule FOR finding IN coalesce(findings, [])] FROM stored WHERE id IN (SELECT unnest($ids))
+"""
+
+
+def reviewed(stored: StoredRows) -> tuple[dict[str, Precision], UnusedMarks]:
+    """Return the precision of every rule with marks, and the marks that do not count.
+
+    Raises:
+        DatagenError: a sheet among the reviews cannot be read.
+    """
     marks: dict[tuple[str, str], str] = {}
     for path in sorted((stored.run / REVIEWS).glob("*.csv")):
         marks |= read_marks(path)
-    if not marks:
-        return {}
     ids = sorted({row_id for row_id, _ in marks})
-    hits = stored.ask(
-        "SELECT id, unnest(list_distinct([finding.rule FOR finding IN findings])) FROM stored WHERE id IN "
-        "(SELECT unnest($ids))",
-        ids=ids,
-    )
+    found = stored.ask(_HITS, ids=ids) if ids else []
+    rules = {row_id: set(names) for row_id, names in found}
     counted: dict[str, Counter[str]] = {}
-    for row_id, rule in set(hits):
-        if mark := marks.get((row_id, rule)):
+    for (row_id, rule), mark in marks.items():
+        if rule in rules.get(row_id, ()):
             counted.setdefault(rule, Counter())[mark] += 1
-    return {rule: _precision(counts) for rule, counts in sorted(counted.items())}
+    unknown = [row_id for row_id, _ in marks if row_id not in rules]
+    used = sum(counts.total() for counts in counted.values())
+    unused = UnusedMarks(len(marks) - used - len(unknown), len(unknown), tuple(unknown[:_EXAMPLES]))
+    return {rule: _precision(counts) for rule, counts in sorted(counted.items())}, unused
 
 
 def _precision(counts: Counter[str]) -> Precision:

@@ -15,7 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from datagen import __version__
+from datagen.console import shown
 from datagen.errors import DatagenError
+from datagen.inspection import labels
 from datagen.run_directory import write_text
 
 COLOURS = 10
@@ -56,6 +58,8 @@ def write_page(path: Path, text: str) -> None:
     Raises:
         DatagenError: it cannot be written.
     """
+    if not path.name:
+        raise DatagenError(f"{path} is a folder; give the file that the page is to be written to.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
@@ -77,12 +81,19 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("datagen.inspection", _FOLDER),
         autoescape=True,
+        finalize=_legible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["roles"] = labels.ROLES
     environment.filters |= {"count": _count, "percent": _percent, "number": _number, "zip": zip}
     return environment
+
+
+def _legible(value: Any) -> Any:
+    """Write out what would turn a line around or is not to be seen, in all that a template shows but finished HTML."""
+    return shown(value) if type(value) is str else value
 
 
 def _count(value: int) -> str:

@@ -11,14 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from datagen.conversation_files import refuse_overlap
 from datagen.cut import FOLDERS, claim_output, cut, install, read_manifest
 from datagen.errors import AccountingError, DatagenError
-from datagen.fleet import start_ray
 from datagen.inspection.difference import Difference, compare
 from datagen.inspection.stored_rows import CUT_AGAIN, StoredRows
 from datagen.inspection.verdicts import Side, judged_side, run_side
-from datagen.judging import policy_facts
-from datagen.reading import reading
+from datagen.judging import was_judged
+from datagen.policies import policy_facts
+from datagen.ray_tasks import start_ray
+from datagen.reading import open_parquet
 from datagen.recipe import Output
 from datagen.records import STATES
 from datagen.run_directory import PROVENANCE, RunDirectory
@@ -42,8 +44,8 @@ def recut(run: Path, policy: Policy, out: Path | None) -> tuple[Difference, dict
     Raises:
         DatagenError: there is no finished run, or `out` cannot be written.
     """
-    if out is not None and out.resolve() == run.resolve():
-        raise DatagenError(f"--out {out} is the run itself; give another directory, so that both can be compared.")
+    if out is not None:
+        refuse_overlap(out, run)
     with tempfile.TemporaryDirectory(
         prefix="datagen-", dir=out.parent if out and out.parent.exists() else None
     ) as place:
@@ -69,6 +71,7 @@ def what_if(source: Path, before: Policy, after: Policy, out: Path) -> Differenc
     Raises:
         DatagenError: the input cannot be read.
     """
+    refuse_overlap(out, source)
     with tempfile.TemporaryDirectory(prefix="datagen-") as place:
         one = judged_side(source, before, Path(place) / "before.parquet")
         other = judged_side(source, after, Path(place) / "after.parquet")
@@ -81,6 +84,8 @@ def compare_runs(before: Path, after: Path, out: Path | None) -> Difference:
     Raises:
         DatagenError: one is no finished run.
     """
+    if out is not None:
+        refuse_overlap(out, before, after)
     with StoredRows(before) as one, StoredRows(after) as other:
         return compare(run_side(one), run_side(other), out)
 
@@ -111,16 +116,18 @@ def _rewrite(
     shutil.rmtree(scratch, ignore_errors=True)
     for folder in FOLDERS.values():
         (scratch / folder).mkdir(parents=True)
-    first = run.absolute() / manifest["shards"][0]["path"]
-    with reading(first, CUT_AGAIN):
-        schema = pq.read_schema(first)
+    with open_parquet(run / manifest["shards"][0]["path"], CUT_AGAIN) as file:
+        schema = file.schema_arrow
     shards = {state: RollingShards(scratch / folder, state, schema, output) for state, folder in FOLDERS.items()}
     counts: Counter[str] = Counter()
+    failures: Counter[str] = Counter()
     for table in _restated(run, manifest, verdicts):
         for state in STATES:
             chosen = table.filter(pc.equal(table.column("state"), pa.scalar(state)))
             counts[state] += chosen.num_rows
             shards[state].write(chosen)
+            if state == "failed" and "error" in chosen.schema.names:
+                failures.update(error["class"] for error in chosen.column("error").to_pylist() if error)
     if sum(counts.values()) != manifest["counts"]["inputs"]:
         raise AccountingError(
             f"{run} has {manifest['counts']['inputs']:,} rows, but {sum(counts.values()):,} came out."
@@ -129,7 +136,7 @@ def _rewrite(
         **PROVENANCE,
         **facts,
         "counts": {"inputs": manifest["counts"]["inputs"]} | {str(state): counts[state] for state in STATES},
-        "failures": manifest["failures"],
+        "failures": dict(sorted(failures.items())),
         "shards": [entry for state in STATES for entry in shards[state].close()],
     }
     install(scratch, out, made)
@@ -140,24 +147,32 @@ def _restated(run: Path, manifest: dict[str, Any], verdicts: Path) -> Iterator[p
     """Yield the rows of the shards with their new states and findings; verdicts are in the order of the shards."""
     ahead = _Ahead(verdicts)
     for entry in manifest["shards"]:
-        path = run.absolute() / entry["path"]
-        with reading(path, CUT_AGAIN), pq.ParquetFile(path) as file:
+        with open_parquet(run / entry["path"], CUT_AGAIN) as file:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
-                if entry["state"] != "failed":
-                    judged = ahead.take(table.num_rows)
-                    for name in ("state", "findings"):
-                        place = table.schema.get_field_index(name)
-                        column = judged.column(name).cast(table.schema.field(name).type)
-                        table = table.set_column(place, table.schema.field(name), column)
-                yield table
+                known = [name for name in ("state", "error") if name in table.schema.names]
+                judged = [was_judged(row) for row in table.select(known).to_pylist()]
+                if not all(judged):
+                    yield table.filter(pa.array([not each for each in judged]))
+                    table = table.filter(pa.array(judged))
+                if table.num_rows:
+                    yield _with_verdicts(table, ahead.take(table.num_rows))
+
+
+def _with_verdicts(table: pa.Table, judged: pa.Table) -> pa.Table:
+    for name in ("state", "findings", "error"):
+        if name in table.schema.names:
+            field = table.schema.field(name)
+            column = judged.column(name).cast(field.type)
+            table = table.set_column(table.schema.get_field_index(name), field, column)
+    return table
 
 
 class _Ahead:
     """Verdicts, taken from a file a few at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._batches = pq.ParquetFile(path).iter_batches(columns=["state", "findings"])
+        self._batches = pq.ParquetFile(path).iter_batches(columns=["state", "findings", "error"])
         self._held: pa.Table | None = None
 
     def take(self, rows: int) -> pa.Table:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from datagen.inspection.costs import Costs, costs
 from datagen.inspection.distributions import Distribution, Script, distributions, scripts
 from datagen.inspection.hit_rates import Grouping, Overlap, RuleHits, groupings, overlap, rule_hits
-from datagen.inspection.marks import Precision, precisions
+from datagen.inspection.marks import Precision, UnusedMarks, reviewed
 from datagen.inspection.stored_rows import StoredRows
 
 _PROVENANCE = ("datagen", "schema", "recipe", "output", "policy", "shards")
@@ -41,6 +41,7 @@ class Report:
         failures: the failed rows by class.
         costs: tokens and time.
         precisions: what people marked in review sheets, by rule.
+        unused_marks: what they marked and this run has not, or no longer.
         provenance: recipe, policy and shards, from the manifest.
     """
 
@@ -56,6 +57,7 @@ class Report:
     failures: tuple[FailureClass, ...]
     costs: Costs
     precisions: dict[str, Precision]
+    unused_marks: UnusedMarks
     provenance: dict[str, Any]
 
     def to_json(self) -> str:
@@ -72,6 +74,7 @@ FROM stored WHERE state = 'failed' GROUP BY name ORDER BY count(*) DESC, name
 def make_report(stored: StoredRows) -> Report:
     """Count everything in a run; `stored` is `summed`."""
     rules = rule_hits(stored)
+    precisions, unused_marks = reviewed(stored)
     return Report(
         run=str(stored.run),
         task=stored.manifest["task"],
@@ -84,7 +87,8 @@ def make_report(stored: StoredRows) -> Report:
         scripts=scripts(stored),
         failures=tuple(FailureClass(name, rows, tuple(texts)) for name, rows, texts in stored.ask(_FAILURES)),
         costs=costs(stored),
-        precisions=precisions(stored),
+        precisions=precisions,
+        unused_marks=unused_marks,
         provenance={key: stored.manifest[key] for key in _PROVENANCE if key in stored.manifest},
     )
 

@@ -37,6 +37,7 @@ def write_report_page(run: Path, page: Path, seed: int = 0) -> Report:
             provenance=yaml.safe_dump(report.provenance, allow_unicode=True, sort_keys=False, width=100),
             states=labels.STATES,
             groups=labels.GROUPS,
+            turns=labels.TURNS,
             distributions=labels.DISTRIBUTIONS,
             scripts=labels.SCRIPTS,
         )

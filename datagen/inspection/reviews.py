@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,11 @@ from typing import Any
 
 from datagen.errors import DatagenError, nearest
 from datagen.inspection import labels
-from datagen.inspection.marks import COLUMNS, REVIEWS, guarded, read_marks
+from datagen.inspection.marks import COLUMNS, REVIEWS, guarded, id_cell, read_marks
 from datagen.inspection.page import render, write_page
 from datagen.inspection.samples import Card, Findings, take_cards
 from datagen.inspection.stored_rows import StoredRows
+from datagen.run_directory import write_text
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,12 @@ class Sheet:
 # each stratum gets its share, and the precision of the sample needs no weights.
 _HITS = """
 WITH first AS (
-    SELECT row, arg_min(struct_pack(model, prompt, digest), turn) AS call, min(turn) AS turn
+    SELECT row, arg_min(struct_pack(model, prompt, digest), message) AS call, arg_min(turn, message) AS turn
     FROM found WHERE rule = $rule AND state <> 'failed' GROUP BY row
 )
 SELECT row,
-    concat_ws(' · ', task, call.model, call.prompt, if(first.turn < 0, 'caption', 'turn ' || (first.turn // 2 + 1)))
+    concat_ws(' · ', task, call.model, call.prompt,
+        if(first.turn IN ('caption', 'system'), first.turn, 'turn ' || first.turn))
 FROM first JOIN rows USING (row) ORDER BY 2, md5(concat($seed, '/', row))
 """
 
@@ -80,8 +83,9 @@ def write_sheet(run: Path, rule: str, count: int, seed: int, folder: Path | None
         )
     lines = [_line(cards[row], rule, strata[row]) for row in order]
     folder.mkdir(parents=True, exist_ok=True)
-    with sheet.csv.open("w", encoding="utf-8-sig", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *lines])
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([COLUMNS, *lines])
+    write_text(sheet.csv, "\ufeff" + text.getvalue())  # by the mark spreadsheets know UTF-8
     digest = hashlib.sha256("\n".join(map("\t".join, lines)).encode()).hexdigest()[:16]
     page = render(
         "review.html.jinja",
@@ -121,5 +125,5 @@ def _line(card: Card, rule: str, stratum: str) -> list[str]:
     content = "\n".join("".join(piece.text for piece in texts.get(turn, ())) for turn in turns)
     found = " / ".join(finding["text"] for finding in findings)
     evidence = " / ".join(dict.fromkeys(finding["evidence"] for finding in findings))
-    cells = (card.id, rule, "", "", card.key, " ".join(map(str, turns)), found, evidence, content, stratum)
+    cells = (id_cell(card.id), rule, "", "", card.key, " ".join(map(str, turns)), found, evidence, content, stratum)
     return [guarded(cell) for cell in cells]

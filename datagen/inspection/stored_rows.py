@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import duckdb
-import pyarrow.parquet as pq
 
 from datagen.cut import read_manifest
 from datagen.errors import DatagenError
 from datagen.inspection.columns import column_expressions, known_columns
 from datagen.plain_names import plain_names
-from datagen.reading import reading
+from datagen.reading import open_parquet
 from datagen.run_directory import usable
 from datagen.stored_conversations import messages_of
 from filters import PolicyError, Rule, load_policy
@@ -44,6 +43,11 @@ CASE WHEN regexp_matches({0}, '[\x{{3041}}-\x{{30FA}}\x{{FF66}}-\x{{FF9D}}]') TH
     WHEN regexp_matches({0}, '\p{{L}}') THEN 'other'
     ELSE 'none' END
 """
+# A turn begins with a question. A greeting before the first one belongs to it, tools to the turn that calls them.
+_TURNS = """
+greatest(1, len([message FOR message, place IN {0}
+    IF message.role = 'user' AND (place = 1 OR {0}[place - 1].role <> 'user')]))
+"""
 _ROWS = """
 CREATE TEMP TABLE rows AS
 SELECT row, state, task, error['class'] AS failure,
@@ -52,28 +56,33 @@ SELECT row, state, task, error['class'] AS failure,
     [length(message.content) FOR message IN coalesce(messages, []) IF message.role = 'assistant'] AS answers,
     [{script} FOR message IN coalesce(messages, []) IF message.role = 'assistant'] AS scripts,
     nullif(length(caption), 0) AS caption,
+    if(list_bool_or([message.role <> 'system' FOR message IN messages]), {turns}, 0) AS turns,
+    coalesce(list_bool_or([message.role = 'system' FOR message IN messages]), false) AS instructed,
     [call.completion_tokens FOR call IN coalesce(calls, [])] AS completion_tokens,
     [{{'model': call.model, 'prompt': call.prompt, 'digest': call.prompt_digest, 'again': call.attempt > 1,
         'cut_off': call.finish_reason = 'length', 'prompt_tokens': call.prompt_tokens,
         'completion_tokens': call.completion_tokens}} FOR call IN coalesce(calls, [])] AS calls
 FROM stored
 """
-# A finding belongs to the last call whose answer holds the text it is in, as it is or as JSON writes it.
+# A finding belongs to the last call whose answer holds the text it is in, as it is or as JSON writes it. It stands in
+# the caption, in a system message, or in a turn: `turn` of the column `findings` is an index into the messages.
 _FOUND = """
 CREATE TEMP TABLE found AS
 WITH each AS (
     SELECT row, state, messages, caption, calls, unnest(findings) AS finding FROM stored WHERE len(findings) > 0
 ), spoken AS (
     SELECT row, state, finding, calls,
-        CASE WHEN finding.turn < 0 THEN caption ELSE messages[finding.turn + 1].content END AS content
+        CASE WHEN finding.turn < 0 THEN caption ELSE messages[finding.turn + 1].content END AS content,
+        CASE WHEN finding.turn < 0 THEN 'caption' WHEN messages[finding.turn + 1].role = 'system' THEN 'system'
+            ELSE CAST({turns} AS VARCHAR) END AS turn
     FROM each
 ), asked AS (
-    SELECT row, state, finding,
+    SELECT row, state, finding, turn,
         [call FOR call IN coalesce(calls, []) IF contains(call.answer, content)
             OR contains(call.answer, array_slice(CAST(to_json(content) AS VARCHAR), 2, -2))][-1] AS call
     FROM spoken
 )
-SELECT row, state, finding.rule AS rule, finding.turn AS turn, call.model AS model, call.prompt AS prompt,
+SELECT row, state, finding.rule AS rule, finding.turn AS message, turn, call.model AS model, call.prompt AS prompt,
     call.prompt_digest AS digest
 FROM asked
 """
@@ -95,7 +104,7 @@ class StoredRows:
     def __init__(self, run: Path) -> None:
         self.run = usable(run)
         self.manifest: dict[str, Any] = read_manifest(run)
-        self.files = [run.absolute() / shard["path"] for shard in self.manifest["shards"]]
+        self.files = [run / shard["path"] for shard in self.manifest["shards"]]
         for path in self.files:
             if not path.exists():
                 raise DatagenError(f"{path} is missing, which {run / 'manifest.json'} lists. {CUT_AGAIN}")
@@ -140,8 +149,8 @@ class StoredRows:
         """The columns of the shards, as far as they are what their names say."""
         if not self.files:
             return []
-        with reading(self.files[0], CUT_AGAIN):
-            return known_columns(pq.read_schema(self.files[0]))
+        with open_parquet(self.files[0], CUT_AGAIN) as file:
+            return known_columns(file.schema_arrow)
 
     @cached_property
     def rules(self) -> dict[str, dict[str, Any]]:
@@ -161,8 +170,10 @@ class StoredRows:
     def summed(self) -> Self:
         """Scan the shards and make the tables `rows` and `found`."""
         with self._scanning():
-            self.connection.execute(_ROWS.format(script=_SCRIPT.format("message.content")))
-            self.connection.execute(_FOUND)
+            self.connection.execute(
+                _ROWS.format(script=_SCRIPT.format("message.content"), turns=_TURNS.format("messages"))
+            )
+            self.connection.execute(_FOUND.format(turns=_TURNS.format("messages[:finding.turn + 1]")))
         return self
 
     def ask(self, query: str, **parameters: object) -> list[tuple[Any, ...]]:
@@ -182,7 +193,7 @@ class StoredRows:
             yield
         except duckdb.Error as error:
             for path in self.files:
-                with reading(path, CUT_AGAIN), pq.ParquetFile(path) as file:
+                with open_parquet(path, CUT_AGAIN) as file:
                     for group in range(file.num_row_groups):
                         file.read_row_group(group)
             raise DatagenError(f"The shards of {self.run} cannot be read: {str(error).splitlines()[0]}") from error
@@ -225,7 +236,7 @@ class StoredRows:
 
 def _single_rows(path: Path, places: list[int], columns: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield rows of a Parquet file with their places; one row group is in memory at a time."""
-    with reading(path, CUT_AGAIN), pq.ParquetFile(path) as file:
+    with open_parquet(path, CUT_AGAIN) as file:
         first = 0
         for group in range(file.num_row_groups):
             behind = first + file.metadata.row_group(group).num_rows

@@ -1,15 +1,17 @@
 """The report and the difference for a terminal: the essentials in one screen."""
 
 from collections import Counter
+from collections.abc import Iterator
 from operator import attrgetter
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from datagen.console import on_one_line, styled
 from datagen.inspection.costs import Costs
 from datagen.inspection.difference import Difference
+from datagen.inspection.marks import UnusedMarks
 from datagen.inspection.report import Report
 from datagen.progress import duration
 
@@ -20,19 +22,33 @@ _COLOURS = {"kept": "green", "dropped": "yellow", "failed": "red"}
 
 def print_report(report: Report, console: Console) -> None:
     """Print counts, rules, failures and tokens."""
-    console.print(
-        f"[bold]{escape(report.task)}[/]  policy {escape(report.policy)}  {escape(report.run)}", soft_wrap=True
-    )
+    names = f"  policy {report.policy}  {report.run}"
+    console.print(styled((on_one_line(report.task), "bold"), on_one_line(names)), soft_wrap=True)
     _print_counts(report, console)
     console.print(_rules(report))
     if quiet := [hits.rule for hits in report.rules if not hits.rows]:
-        console.print(f"[dim]No hits: {escape(', '.join(quiet))}[/]", soft_wrap=True)
+        console.print(styled((f"No hits: {', '.join(quiet)}", "dim")), soft_wrap=True)
     if together := _together(report):
-        console.print(f"Most often together: {escape(together)}", soft_wrap=True)
+        console.print(f"Most often together: {together}", soft_wrap=True)
+    for line in unused_lines(report.unused_marks):
+        console.print(styled(line, "red"), soft_wrap=True)
     for failure in report.failures:
-        console.print(f"[red]failed[/], {failure.name}: {failure.rows:,}   [dim]{escape(failure.examples[0][:90])}[/]")
+        example = on_one_line(failure.examples[0][:90])
+        console.print(styled(("failed", "red"), f", {failure.name}: {failure.rows:,}   ", (example, "dim")))
     if report.costs.answers:
         console.print(_cost_line(report.costs), soft_wrap=True)
+
+
+def unused_lines(unused: UnusedMarks) -> Iterator[str]:
+    """Yield what there is to say of marks in review sheets that do not count."""
+    if unused.gone:
+        yield f"{unused.gone:,} marks in reviews/ are of hits that the present policy no longer makes."
+    if unused.unknown:
+        ids = ", ".join(f"'{row_id}'" for row_id in unused.examples)
+        yield (
+            f"{unused.unknown:,} marks in reviews/ have ids that no row has ({ids}). Their sheet is of another run, or "
+            "a spreadsheet rewrote the ids as numbers or dates; datagen review writes a new sheet, whose ids stay."
+        )
 
 
 def _print_counts(report: Report, console: Console) -> None:
@@ -41,11 +57,11 @@ def _print_counts(report: Report, console: Console) -> None:
     for state, colour in _COLOURS.items():
         bar.append("━" * round(60 * counts[state] / max(counts["inputs"], 1)), style=colour)
     console.print(bar)
-    shares = "  ".join(
-        f"[{colour}]{counts[state]:,} {state}[/] {counts[state] / max(counts['inputs'], 1):.1%}"
+    shares = Text("  ").join(
+        styled((f"{counts[state]:,} {state}", colour), f" {counts[state] / max(counts['inputs'], 1):.1%}")
         for state, colour in _COLOURS.items()
     )
-    console.print(f"{counts['inputs']:,} inputs = {shares}")
+    console.print(Text.assemble(f"{counts['inputs']:,} inputs = ", shares))
 
 
 def _rules(report: Report) -> Table:
@@ -60,7 +76,7 @@ def _rules(report: Report) -> Table:
         alone = round(_BAR * hits.only / most)
         bar = Text("█" * alone + "▒" * (length - alone), style="yellow")
         table.add_row(
-            f"{escape(hits.rule)}{' (flag)' if hits.action == 'flag' else ''}",
+            f"{hits.rule}{' (flag)' if hits.action == 'flag' else ''}",
             f"{hits.rows:,}",
             f"{hits.rate:.2%}",
             f"{hits.only:,}",
@@ -100,12 +116,14 @@ def _cost_line(costs: Costs) -> str:
 
 def print_difference(difference: Difference, console: Console) -> None:
     """Print what changes, by rule, with an example of each."""
-    console.print(f"[bold]{escape(difference.before)} → {escape(difference.after)}[/]", soft_wrap=True)
-    console.print(
-        f"[yellow]{difference.newly_dropped:,} newly dropped[/]  [green]{difference.newly_kept:,} newly kept[/]  "
-        f"{difference.unchanged:,} unchanged ({difference.other_rules:,} of them for other reasons than before)",
-        soft_wrap=True,
+    console.print(styled((on_one_line(f"{difference.before} → {difference.after}"), "bold")), soft_wrap=True)
+    counted = styled(
+        (f"{difference.newly_dropped:,} newly dropped", "yellow"),
+        "  ",
+        (f"{difference.newly_kept:,} newly kept", "green"),
+        f"  {difference.unchanged:,} unchanged ({difference.other_rules:,} of them for other reasons than before)",
     )
+    console.print(counted, soft_wrap=True)
     for found in difference.transitions:
         if found.before != found.after and {found.before, found.after} != {"kept", "dropped"}:
             console.print(f"{found.rows:,} {found.before} → {found.after}")
@@ -116,16 +134,13 @@ def print_difference(difference: Difference, console: Console) -> None:
             table.add_column(name, justify="right")
         for rule in difference.rules:
             numbers = (rule.newly_dropped, rule.newly_dropped_only, rule.newly_kept, rule.newly_kept_only)
-            table.add_row(escape(rule.rule), *(f"{number:,}" for number in numbers))
+            table.add_row(rule.rule, *(f"{number:,}" for number in numbers))
         console.print(table)
     shown = Counter[tuple[str, str]]()
     for example in difference.examples:
         shown[example.change, example.rule] += 1
         if shown[example.change, example.rule] > _EXAMPLES:
             continue
-        sign = "[yellow]−[/]" if example.change == "newly_dropped" else "[green]+[/]"
-        console.print(
-            f"{sign} {example.id[:8]} {escape(example.rule)} 「{escape(example.text[:80])}」 "
-            f"[dim]{escape(example.evidence[:80])}[/]",
-            soft_wrap=True,
-        )
+        sign = ("−", "yellow") if example.change == "newly_dropped" else ("+", "green")
+        hit = on_one_line(f" {example.id[:8]} {example.rule} 「{example.text[:80]}」 ")
+        console.print(styled(sign, hit, (on_one_line(example.evidence[:80]), "dim")), soft_wrap=True)

@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datagen import __version__
-from datagen.errors import DatagenError
-from datagen.fleet import side_by_side, start_ray
+from datagen.conversation_files import conversation_files
 from datagen.inspection.stored_rows import StoredRows
-from datagen.judging import VERDICTS, judge_rows
-from datagen.reading import reading
+from datagen.judging import VERDICTS, judge_rows, was_judged
+from datagen.policies import CarriedPolicy
+from datagen.ray_tasks import side_by_side, start_ray
+from datagen.reading import open_parquet
 from datagen.run_directory import usable
-from datagen.stored_conversations import conversation_files, fault_of, messages_of
+from datagen.stored_conversations import fault_of, id_of, messages_of
 from filters import Policy, PolicyError, load_policy
 
 _ROWS_A_CALL = 2048
@@ -51,10 +52,12 @@ _DECIDE = """
 SELECT row, id,
     CASE WHEN len([finding FOR finding IN findings IF finding.rule IN $dropping]) > 0 THEN 'dropped' ELSE 'kept' END
         AS state,
-    [finding FOR finding IN findings IF finding.rule IN $rules] AS findings
+    [finding FOR finding IN findings IF finding.rule IN $rules] AS findings, error
 FROM stored WHERE state <> 'failed' ORDER BY row
 """
-_STORED = "SELECT row, id, state, findings FROM stored WHERE state <> 'failed' ORDER BY row"
+_STORED = """
+SELECT row, id, state, findings, error FROM stored WHERE state <> 'failed' OR error['class'] = 'rule_error' ORDER BY row
+"""
 
 
 def judged_side(source: Path, policy: Policy, path: Path) -> Side:
@@ -77,12 +80,10 @@ def judged_side(source: Path, policy: Policy, path: Path) -> Side:
             if covers(stored.manifest, policy):
                 stored.write(_DECIDE, path, dropping=list(dropping), rules=rules)
             else:
-                _judge(stored.files, policy, path)
-    elif source.exists():
+                _judge([file.absolute() for file in stored.files], policy, path)
+    else:
         with tempfile.TemporaryDirectory(prefix="datagen-") as scratch:
             _judge(conversation_files(source, Path(scratch)), policy, path)
-    else:
-        raise DatagenError(f"There is no {source}; give a run's directory, Parquet, or JSON lines.")
     return Side(policy.name, (path,), dropping, numbered=True)
 
 
@@ -98,8 +99,10 @@ def run_side(stored: StoredRows, path: Path | None = None) -> Side:
 def covers(manifest: dict[str, Any], policy: Policy) -> bool:
     """Whether the findings in a run's shards decide `policy`: its rules judged there, with its settings.
 
-    They do not if datagen had another version then, or a file that a rule reads has changed since.
+    They do not if datagen had another version then, a file that a rule reads has changed since, or a rule failed.
     """
+    if "rule_error" in manifest["failures"]:
+        return False
     try:
         judged = load_policy({"rules": manifest["policy"]["rules"]})
     except PolicyError:
@@ -113,7 +116,9 @@ def covers(manifest: dict[str, Any], policy: Policy) -> bool:
 def _judge(files: list[Path], policy: Policy, path: Path) -> None:
     start_ray()
     calls = [
-        (file, number, groups, policy.to_dict()) for number, file in enumerate(files) for groups in _row_groups(file)
+        (file, number, groups, CarriedPolicy.of(policy))
+        for number, file in enumerate(files)
+        for groups in _row_groups(file)
     ]
     with pq.ParquetWriter(path, NUMBERED_VERDICTS, compression="zstd") as writer:
         for verdicts in side_by_side(_judge_groups, calls, "judging"):
@@ -122,8 +127,8 @@ def _judge(files: list[Path], policy: Policy, path: Path) -> None:
 
 def _row_groups(path: Path) -> Iterator[list[int]]:
     """Yield the row groups of a file, as many at a time as have enough rows to be worth a call."""
-    with reading(path, _REMEDY):
-        metadata = pq.read_metadata(path)
+    with open_parquet(path, _REMEDY) as file:
+        metadata = file.metadata
     gathered: list[int] = []
     rows = 0
     for group in range(metadata.num_row_groups):
@@ -136,21 +141,27 @@ def _row_groups(path: Path) -> Iterator[list[int]]:
         yield gathered
 
 
-def _judge_groups(path: Path, number: int, groups: list[int], policy: dict[str, Any]) -> pa.Table:
-    with reading(path, _REMEDY), pq.ParquetFile(path) as file:
+def _judge_groups(path: Path, number: int, groups: list[int], policy: CarriedPolicy) -> pa.Table:
+    with open_parquet(path, _REMEDY) as file:
         names = file.schema_arrow.names
-        wanted = [name for name in ("id", "messages", "caption", "question", "answer", "state") if name in names]
+        wanted = [
+            name for name in ("id", "messages", "caption", "question", "answer", "state", "error") if name in names
+        ]
+        stored = {"state", "findings", "error"} <= set(names)  # what kept and dropped rows are has been looked at
         rows = file.read_row_groups(groups, columns=wanted).to_pylist()
         first = (number << 32) + sum(file.metadata.row_group(group).num_rows for group in range(groups[0]))
     numbers: list[int] = []
     samples: list[dict[str, Any]] = []
     for place, row in enumerate(rows, start=first):
-        messages = messages_of(row)
-        if row.get("state") != "failed" and not fault_of(row["id"], messages):
+        if was_judged(row) if stored else not fault_of(row):
             numbers.append(place)
             caption = row.get("caption")
             samples.append(
-                {"id": row["id"], "messages": messages, "caption": caption if isinstance(caption, str) else ""}
+                {
+                    "id": id_of(row),
+                    "messages": messages_of(row),
+                    "caption": caption if isinstance(caption, str) else "",
+                }
             )
-    judged = judge_rows(samples, load_policy(policy))
+    judged = judge_rows(samples, policy.load())
     return pa.table([pa.array(numbers, pa.int64()), *judged.columns], schema=NUMBERED_VERDICTS)

@@ -134,14 +134,14 @@ def load_gates(path: Path | None) -> Gates:
         return Gates.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except OSError as error:
         raise DatagenError(f"The gates {path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DatagenError(f"The gates {path} are not valid YAML: {error}") from error
     except ValidationError as error:
         fault = error.errors()[0]
         field = ".".join(map(str, fault["loc"]))
         if fault["type"] == "extra_forbidden":
             raise DatagenError(f"{path}: there is no gate '{field}': {nearest(field, Gates.model_fields)}.") from error
         raise DatagenError(f"{path}: {field or 'the file'}: {fault['msg']}.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date that is none
+        raise DatagenError(f"The gates {path} are not valid YAML: {' '.join(str(error).split())}.") from error
 
 
 def audit(

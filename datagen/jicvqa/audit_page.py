@@ -1,10 +1,11 @@
 """The audit as one HTML page that needs nothing else."""
 
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
+from datagen.console import shown
 from datagen.jicvqa.audit import CHANCE, Audit, Gates, Scope
 
 _LEFT, _WIDTH = 220.0, 240.0  # of the bars, in units of the drawing; the width stands for 100 %
@@ -22,7 +23,7 @@ class _Bar(NamedTuple):
 def audit_page(audit: Audit, gates: Gates) -> str:
     """Return the page; every name in it is escaped."""
     source = (resources.files("datagen.jicvqa") / "templates" / "audit.html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_legible)
     return environment.from_string(source).render(
         audit=audit,
         confidence=gates.confidence,
@@ -46,6 +47,10 @@ def _bars(scope: Scope) -> list[_Bar]:
     ]
 
 
+def _legible(value: Any) -> Any:
+    return shown(value) if type(value) is str else value
+
+
 def _few(names: tuple[str, ...]) -> str:
-    shown = "、".join(names[:6])
-    return f"{shown} +{len(names) - 6}" if len(names) > 6 else shown or "none"
+    listed = "、".join(names[:6])
+    return f"{listed} +{len(names) - 6}" if len(names) > 6 else listed or "none"

@@ -1,15 +1,33 @@
 """Reading a benchmark back: a build of ours, or the published CSVs, whose choices stand in the question text."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datagen.errors import DatagenError
 from datagen.jicvqa.classes import ClassLists, load_classes
 from datagen.jicvqa.distractors import Distractors, load_distractors
 from datagen.jicvqa.questions import Question, UnreadableQuestionError, read_question
+
+
+class _StoredQuestion(BaseModel):
+    """A row of `jic_vqa.parquet`."""
+
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+
+    id: str = Field(min_length=1)
+    subset: str = Field(min_length=1)
+    question: str
+    choices: tuple[str, ...]
+    category: str
+    url: str = ""
+    license: str = ""
+    license_url: str = ""
+    phash: str = Field("", pattern="^([0-9a-f]{16})?$")
 
 
 @dataclass(frozen=True)
@@ -74,25 +92,26 @@ def load_benchmark(folder: Path, classes: Path | None = None, distractors: Path 
 def _explicit(table: Path) -> tuple[list[Question], Callable[[str], bytes] | None]:
     import pyarrow.parquet as pq
 
+    fields = _StoredQuestion.model_fields
     try:
         file = pq.ParquetFile(table, memory_map=True)
+        names = file.schema_arrow.names
+        if missing := [name for name, field in fields.items() if field.is_required() and name not in names]:
+            raise DatagenError(
+                f"{table} has no column {', '.join(missing)}; it was not made by `datagen jicvqa build`."
+            )
+        records = file.read(columns=[name for name in fields if name in names]).to_pylist()
     except (OSError, ValueError) as error:  # pyarrow raises its own kinds of both
         raise DatagenError(f"{table} cannot be read ({' '.join(str(error).split())[:200]}).") from error
-    names = file.schema_arrow.names
-    wanted = ["id", "subset", "question", "choices", "category", "url", "license", "license_url", "phash"]
-    if missing := [name for name in wanted[:5] if name not in names]:
-        raise DatagenError(f"{table} has no column {', '.join(missing)}; it was not made by `datagen jicvqa build`.")
-    questions = []
-    for record in file.read(columns=[name for name in wanted if name in names]).to_pylist():
-        word = _read(table, record["id"], record["question"])[0]
-        texts = {name: record.get(name) or "" for name in wanted[4:]}
-        questions.append(Question(str(record["id"]), record["subset"], word, tuple(record["choices"]), **texts))
+    questions = [_question(table, number, record) for number, record in enumerate(records, start=1)]
     if "image" not in names:
         return questions, None
     place = {question.id: number for number, question in enumerate(questions)}
     from datagen.jicvqa.tables import open_table
 
     opened = open_table(str(table))
+    if not opened.embedded:
+        raise DatagenError(f"{table}: the column image holds no pictures; it was not made by `datagen jicvqa build`.")
 
     def picture(identity: str) -> bytes:
         data = opened.picture(place[identity])
@@ -101,6 +120,18 @@ def _explicit(table: Path) -> tuple[list[Question], Callable[[str], bytes] | Non
         return data
 
     return questions, picture
+
+
+def _question(table: Path, number: int, record: Mapping[str, Any]) -> Question:
+    try:
+        row = _StoredQuestion.model_validate({name: value for name, value in record.items() if value is not None})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise DatagenError(f"{table}, row {number}: {fault['loc'][0]}: {fault['msg']}.") from error
+    word, choices = _read(table, row.id, row.question)
+    if choices != row.choices:
+        raise DatagenError(f"{table}, row {number}: the choices are not those in the text of the question {row.id}.")
+    return Question(row.id, row.subset, word, choices, row.category, row.url, row.license, row.license_url, row.phash)
 
 
 def _published(folder: Path, lists: ClassLists) -> list[Question]:
@@ -130,6 +161,8 @@ def _records(path: Path) -> list[dict[str, Any]]:
                     f"{path} has no column {', '.join(missing)}; the published form is id, question, category, url."
                 )
             return list(reader)
+    except OSError as error:
+        raise DatagenError(f"{path} cannot be read: {error.strerror}.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatagenError(f"{path} is not a CSV in UTF-8: {error}.") from error
 

@@ -130,7 +130,7 @@ def load_classes(path: Path | None = None) -> ClassLists:
         raise DatagenError(
             f"The class lists {shown} cannot be read: {error.strerror}. Give the path of a JSON file."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatagenError(f"The class lists {shown} are not valid JSON: {error}.") from error
     return parse_classes(document, shown)
 

@@ -1,13 +1,12 @@
 """The commands `datagen jicvqa …`; what they do is in the modules beside this one."""
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datagen.errors import DatagenError
+from datagen.engine import access
 
 if TYPE_CHECKING:
     from datagen.jicvqa.models import Server
@@ -166,13 +165,9 @@ def _server(endpoints: list[str] | None, model: str, key_environment: str, in_fl
     """Return where to ask; the API key is read from the environment.
 
     Raises:
-        DatagenError: the variable is not set.
+        DatagenError: the variable is not set, or holds more than a key.
     """
     from datagen.jicvqa.models import Server
 
-    key = os.environ.get(key_environment) if key_environment else None
-    if key_environment and not key:
-        raise DatagenError(
-            f"The environment variable {key_environment} (--api-key-env) is not set; export the API key in it."
-        )
+    key = access.api_key(key_environment, "--api-key-env") if key_environment else None
     return Server(tuple(endpoints or ()), model, key, in_flight)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from datagen.console import pasteable
 from datagen.errors import DatagenError
 from datagen.jicvqa.classes import CHOICES, ClassLists, Subset
 from datagen.jicvqa.design import Counts, Design, mutual_design, mutual_shares, nearest_design
@@ -180,10 +181,10 @@ def load_distractors(path: Path) -> Distractors:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DatagenError(
-            f"The distractors {path} cannot be read: {error.strerror}. `datagen jicvqa distractors --out {path}` "
-            "makes the file."
+            f"The distractors {path} cannot be read: {error.strerror}. "
+            f"`datagen jicvqa distractors --out {pasteable(path)}` makes the file."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatagenError(f"The distractors {path} are not valid JSON: {error}.") from error
     try:
         return Distractors.model_validate(document)

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from datagen.engine.client import ChatClient
 from datagen.errors import DatagenError
 from datagen.failures import Failure
+from datagen.frames import without_thinking
 from datagen.images import prepare
 from datagen.jicvqa.benchmark import Benchmark
 from datagen.jicvqa.classes import CHOICES
@@ -146,7 +147,7 @@ def _item(question: Question, turn: int, answer: dict[str, Any] | None, failed: 
     shared = question.id, turn, question.subset, question.category, rotated.choices
     if answer is None:
         return Item(*shared, "", "failed", "", False, failed.get(_key(question, turn), "not asked"), 0, 0)
-    reading = read_answer(answer["text"], rotated.choices)
+    reading = read_answer(without_thinking(answer["text"]), rotated.choices)
     return Item(
         *shared,
         answer["text"],
@@ -182,8 +183,9 @@ def _keep_settings(
     if path.exists():
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+        except (OSError, ValueError, RecursionError):
             before = {}
+        before = before if isinstance(before, dict) else {}
         changed = [
             f"{name} was {before.get(name)}, is {value}"
             for name, value in recorded.items()

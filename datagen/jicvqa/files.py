@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,23 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         DatagenError: the folder cannot be written to.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.parent / f".{path.name}.{os.getpid()}.partial"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(data)
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise DatagenError(
             f"{path} cannot be written: {error.strerror}. Choose another place, or free some space."
         ) from error
+
+
+def beside(folder: Path, ending: str) -> Path:
+    """Return the path next to a folder, `build` giving `build-audit`, also for `.` and `..`."""
+    path = Path(os.path.abspath(folder))  # noqa: PTH100 (resolve() would follow a link to elsewhere)
+    return folder.parent / f"{path.name}{ending}" if folder.name not in ("", "..") else Path(f"{path}{ending}")
 
 
 def json_text(document: Any) -> str:

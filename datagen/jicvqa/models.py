@@ -8,9 +8,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from datagen.engine.access import base_url
 from datagen.engine.client import ChatClient
 from datagen.engine.endpoints import check_endpoints
 from datagen.errors import DatagenError
+from datagen.frames import without_thinking
 from prompts import Sampling
 
 ShowProgress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -65,11 +67,11 @@ class Journal:
     def _read(self) -> bool:
         """Read the answers, and return whether the file ends within a line."""
         text = self._path.read_text(encoding="utf-8", errors="replace")
-        for line in text.splitlines():
+        for line in text.split("\n"):  # str.splitlines() would cut an answer at U+2028
             try:
                 entry = json.loads(line)
                 self.answers[entry["key"]] = entry["answer"]
-            except (ValueError, LookupError, TypeError):
+            except (ValueError, LookupError, TypeError, RecursionError):
                 continue
         return bool(text) and not text.endswith("\n")
 
@@ -118,10 +120,10 @@ def checked(server: Server) -> Server:
     Raises:
         DatagenError: an endpoint does not answer, or does not serve the model.
     """
-    endpoints = tuple(endpoint.rstrip("/") for endpoint in server.endpoints)
-    for endpoint in endpoints:
-        if not endpoint.startswith(("http://", "https://")):
-            raise DatagenError(f"--endpoint {endpoint} is no base URL; write it as http://host:port/v1.")
+    try:
+        endpoints = tuple(map(base_url, server.endpoints))
+    except ValueError as error:
+        raise DatagenError(f"--endpoint: {error}.") from error
     model = asyncio.run(check_endpoints(server.model, endpoints, server.key))
     return server._replace(endpoints=endpoints, model=model)
 
@@ -142,7 +144,7 @@ async def choose(
             completion = await client.complete(
                 conversation, messages, sampling=sampling, seed=seed + attempt, choices=choices
             )
-            answer = completion.text.strip()
+            answer = without_thinking(completion.text)
             if answer in choices:
                 return answer
     raise OutsideTheListError(answer)

@@ -224,7 +224,7 @@ def _dead_links(record: Path) -> dict[str, str]:
     if not record.exists():
         return {}
     dead = {}
-    for line in record.read_text(encoding="utf-8").splitlines():
+    for line in record.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             entry = json.loads(line)
             dead[entry["url"]] = entry["reason"]

@@ -6,23 +6,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from datagen.console import PlainConsole, pasteable
 from datagen.errors import DatagenError
 from datagen.jicvqa import distractors as distractors_file
 from datagen.jicvqa.build import make_questions, place_rows, refuse_existing, write_build
 from datagen.jicvqa.classes import CHOICES, ClassLists, load_classes
 from datagen.jicvqa.distractors import Method, load_distractors
 from datagen.jicvqa.evaluation import Settings
-from datagen.jicvqa.files import json_text, write_text
+from datagen.jicvqa.files import beside, json_text, write_text
 from datagen.jicvqa.models import Server
 from datagen.jicvqa.pictures import Gathered, LostPicture, Scratch, download, gather, reader_of
 from datagen.jicvqa.questions import Question
 from datagen.jicvqa.ranking import RankingChoice, rank_classes
 from datagen.jicvqa.tables import ImageRow, Table, open_table, read_rows
 
-_CONSOLE = Console(highlight=False, soft_wrap=True)
+_CONSOLE = PlainConsole(soft_wrap=True)
 
 
 class Fetching(NamedTuple):
@@ -52,7 +52,7 @@ def make_distractors(
     for name, part in made.subsets.items():
         _CONSOLE.print(f"{name}: {len(part.subset.classes)} classes, {len(part.option_sets)} option sets")
     _CONSOLE.print(f"Distractors ({method}, {made.ranker.kind}) are in {out}.")
-    _CONSOLE.print(f"Next: datagen jicvqa build --images TABLE --distractors {out} --out DIR")
+    _CONSOLE.print(f"Next: datagen jicvqa build --images TABLE --distractors {pasteable(out)} --out DIR")
 
 
 def build(images: str, distractors: Path, out: Path, seed: int, fetching: Fetching, overwrite: bool) -> None:
@@ -95,7 +95,7 @@ def build(images: str, distractors: Path, out: Path, seed: int, fetching: Fetchi
         _CONSOLE.print(f"{len(lost):,} pictures could not be had; {out / 'lost.jsonl'} says why.")
     without = "" if gathered else " (without pictures; --download fetches those that stand behind URLs)"
     _CONSOLE.print(f"{len(questions):,} questions are in {out}{without}.")
-    _CONSOLE.print(f"Next: datagen jicvqa audit {out}")
+    _CONSOLE.print(f"Next: datagen jicvqa audit {pasteable(out)}")
 
 
 def audit_benchmark(
@@ -115,7 +115,7 @@ def audit_benchmark(
     gates = load_gates(gates_file)
     benchmark = load_benchmark(folder, classes, distractors)
     extra: ExtraPlayers = {}
-    report = out or folder.with_name(f"{folder.name}-audit")
+    report = out or beside(folder, "-audit")
     if server.endpoints or server.model:
         from datagen.jicvqa.text_player import ask_without_pictures
 
@@ -159,14 +159,14 @@ def evaluate_model(folder: Path, out: Path | None, settings: Settings, server: S
 
     benchmark = load_benchmark(folder)
     name = Path(server.model).name or "model"
-    own = out or folder.with_name(f"{folder.name}-{name}")
+    own = out or beside(folder, f"-{name}")
     with _served(server, own) as served:
         items = evaluate(benchmark, settings, served, own, _progress, limit)
     results = summarise(served.model or name, items, settings.form == "letters")
     write_items(own / "items.parquet", items)
     write_text(own / "results.json", json_text(results.document()))
     write_text(own / "results.md", results_markdown(results))
-    _CONSOLE.print(results_markdown(results), markup=False)
+    _CONSOLE.print(results_markdown(results))
     _CONSOLE.print(
         f"The table is {own / 'results.md'}; figures by class are in results.json, answers in items.parquet."
     )
@@ -200,7 +200,7 @@ def _pictures(
     dead: dict[str, str] = {}
     cache = None
     if not table.embedded and fetching.wanted:
-        cache = fetching.cache or out.with_name(f"{out.name}-downloads")
+        cache = fetching.cache or beside(out, "-downloads")
         urls = [row.url for row in rows if row.url and not row.place]
         with _progress("downloading", len(set(urls))) as advance:
             dead, unreached = download(urls, cache, fetching.allow_private_hosts, fetching.retry_dead, advance)
@@ -251,7 +251,12 @@ def _counts(table: str, lists: ClassLists) -> dict[str, Counter[str]]:
 def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a bar in a terminal, and a line each tenth elsewhere."""
     if _CONSOLE.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=_CONSOLE, transient=True) as progress:
             task = progress.add_task(title, total=total)
             yield lambda steps: progress.advance(task, steps)

@@ -22,6 +22,21 @@ _MOST_REDIRECTS = 5
 _ENCODED = re.compile("[!-~]*")
 _PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
+_CARRIERS = tuple(
+    map(
+        ipaddress.IPv6Network,
+        (
+            "::/96",  # IPv4-compatible
+            "::ffff:0:0/96",  # IPv4-mapped
+            "::ffff:0:0:0/96",  # IPv4-translated
+            "64:ff9b::/96",  # NAT64
+        ),
+    )
+)
+"""Where the last 32 bits of an address are an IPv4 address."""
+_LOCAL = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "2001::/32", "fec0::/10")))
+"""NAT64 of a site's own, Teredo and site-local addresses, not all of which Python counts as private."""
+
 
 class _PassingError(Exception):
     """A fault that may pass, perhaps after the seconds that the server asks for."""
@@ -58,10 +73,24 @@ class _PublicResolver(AbstractResolver):
         await self._resolver.close()
 
 
-def _refuse_private(host: str, address: str) -> None:
+def _reached(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return where packets to an address end: at the IPv4 address that it carries, when it carries one.
+
+    >>> _reached("64:ff9b::7f00:1"), _reached("2002:a00:1::"), _reached("2001:db8::1")
+    (IPv4Address('127.0.0.1'), IPv4Address('10.0.0.1'), IPv6Address('2001:db8::1'))
+    """
     parsed = ipaddress.ip_address(address.split("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None) or parsed
-    if not mapped.is_global or mapped.is_multicast:
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return parsed
+    if any(parsed in network for network in _CARRIERS):
+        return ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+    return parsed.sixtofour or parsed
+
+
+def _refuse_private(host: str, address: str) -> None:
+    reached = _reached(address)
+    private = not reached.is_global or reached.is_multicast
+    if private or (isinstance(reached, ipaddress.IPv6Address) and any(reached in network for network in _LOCAL)):
         raise Failure(
             "unreadable",
             f"{host} is at the private address {address}; name it in source.allow_private_hosts to fetch from it",
@@ -171,6 +200,12 @@ class Fetcher:
             host = (address.host or "").lower()
         except ValueError as error:
             raise Failure("unreadable", f"not a URL: {url[:200]!r}") from error
+        if address.raw_user is not None or address.raw_password is not None:
+            raise Failure(
+                "unreadable",
+                f"the URL of a picture at {host!r} carries a user name or a password, which would be published with "
+                "the row; take it out of the source",
+            )
         if address.scheme not in ("http", "https") or not host:
             raise Failure("unreadable", f"only http and https URLs are fetched, not {url[:200]!r}")
         if host not in self._allowed_hosts:

@@ -12,11 +12,10 @@ set -euo pipefail
 recipe=$1
 out=$2
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-export RAY_ADDRESS="$head:6379"
 
 # Ray's own launcher starts the head and joins the other nodes, then runs the command on the head.
-srun --ntasks="$SLURM_NNODES" ray symmetric-run --address "$RAY_ADDRESS" --min-nodes "$SLURM_NNODES" -- bash -c "
+srun --ntasks="$SLURM_NNODES" ray symmetric-run --address "$head:6379" --min-nodes "$SLURM_NNODES" -- bash -c "
     serve deploy examples/cluster/vlm.yaml
     until curl --silent --fail http://$head:8000/v1/models >/dev/null; do sleep 10; done
-    datagen run '$recipe' --out '$out' --endpoint http://$head:8000/v1 --set workers=$((4 * SLURM_NNODES))
+    RAY_ADDRESS=auto datagen run '$recipe' --out '$out' --endpoint http://$head:8000/v1 --set workers=$((4 * SLURM_NNODES))
 "

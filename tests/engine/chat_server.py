@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from datagen.engine.client import ChatClient, Completion
+from datagen.engine.chat import Completion
+from datagen.engine.client import ChatClient
 from datagen.failures import Failure
 from prompts import Sampling
 from tests.conftest import free_port
@@ -50,14 +51,18 @@ def completion(text: Any = "桜です。", **changes: Any) -> dict[str, Any]:
 
 
 class Server:
-    """An endpoint that answers as it is told, one handler after the other, the last one for ever."""
+    """An endpoint that answers as it is told, one handler after the other, the last one for ever.
+
+    Requests of one token, by which the client finds out whether it answers at all, are told apart.
+    """
 
     def __init__(self, *handlers: Handler) -> None:
         self.handlers = list(handlers) or [answer()]
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[Any] = []
         self.models = LISTED
-        self.health = answer(b"")
+        self.short = answer()
+        self.short_requests = 0
         self.port = 0
 
     @property
@@ -65,16 +70,17 @@ class Server:
         return f"http://127.0.0.1:{self.port}/v1"
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
-        self.bodies.append(orjson.loads(await request.read()))
+        body = orjson.loads(await request.read())
+        if body["max_tokens"] == 1:
+            self.short_requests += 1
+            return await self.short(request)
+        self.bodies.append(body)
         self.headers.append(request.headers)
         handler = self.handlers[min(len(self.bodies), len(self.handlers)) - 1]
         return await handler(request)
 
     async def list_models(self, request: web.Request) -> web.StreamResponse:
         return await self.models(request)
-
-    async def say_health(self, request: web.Request) -> web.StreamResponse:
-        return await self.health(request)
 
 
 def answer(document: Any = None, status: int = 200, headers: dict[str, str] | None = None) -> Handler:
@@ -101,8 +107,7 @@ async def serving(server: Server, port: int = 0) -> AsyncIterator[Server]:
     application = web.Application()
     application.router.add_post("/v1/chat/completions", server.respond)
     application.router.add_get("/v1/models", server.list_models)
-    application.router.add_get("/health", server.say_health)
-    runner = web.AppRunner(application, shutdown_timeout=0)
+    runner = web.AppRunner(application, shutdown_timeout=0, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
     server.port = runner.addresses[0][1]

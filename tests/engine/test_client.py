@@ -1,12 +1,16 @@
 """The chat client and one server: what is an answer, what is tried again, and what is not."""
 
 import asyncio
+import tracemalloc
+import zlib
 from typing import Any
 
 import orjson
 import pytest
+from aiohttp import web
 
-from datagen.engine.client import ChatClient, Completion
+from datagen.engine.chat import Completion
+from datagen.engine.client import ChatClient
 from datagen.engine.retrying import retry_after_seconds
 from datagen.failures import Failure
 from prompts import Sampling
@@ -14,6 +18,7 @@ from tests.engine.chat_server import (
     KEY,
     MESSAGES,
     Clock,
+    Handler,
     Server,
     answer,
     ask,
@@ -49,12 +54,22 @@ def test_an_answer_is_read_and_the_request_holds_what_was_asked() -> None:
 # Statuses
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
-def test_what_cannot_pass_is_never_retried_and_never_a_result(status: int) -> None:
+@pytest.mark.parametrize("status", [400, 413, 414, 422, 431])
+def test_what_speaks_of_the_request_is_never_retried_and_never_a_result(status: int) -> None:
     failure, server = failure_of(answer(completion("a result?"), status))
     assert failure.failure_class == "http_error"
     assert failure.message.startswith(f"HTTP {status}: ")
     assert len(server.bodies) == 1
+    assert not server.short_requests
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 405, 451])
+def test_what_may_be_about_the_endpoint_is_tried_once_more_and_never_a_result(status: int) -> None:
+    failure, server = failure_of(answer(completion("a result?"), status))
+    assert failure.failure_class == "http_error"
+    assert failure.message.startswith(f"HTTP {status}: ")
+    assert len(server.bodies) == 2
+    assert server.short_requests == 2
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504])
@@ -66,11 +81,20 @@ def test_what_may_pass_is_tried_again_and_succeeds(status: int) -> None:
     assert server.bodies[0] == server.bodies[2]
 
 
-@pytest.mark.parametrize("status", [429, 500])
-def test_what_stays_ends_after_six_tries(status: int) -> None:
+@pytest.mark.parametrize("status", [408, 409, 425, 500, 502, 504])
+def test_what_stays_while_the_endpoint_answers_others_ends_after_six_tries(status: int) -> None:
     failure, server = failure_of(answer(completion("a result?"), status))
     assert failure.failure_class == "http_error"
     assert len(server.bodies) == 6
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_request_that_alone_is_put_off_for_ever_fails_when_patience_is_over(status: int, clock: Clock) -> None:
+    began = clock.now
+    failure, _ = failure_of(answer({}, status), patience=30)
+    assert failure.failure_class == "http_error"
+    assert failure.message.startswith(f"HTTP {status}")
+    assert 30 <= clock.now - began < 60
 
 
 def test_retry_after_is_honoured(clock: Clock) -> None:
@@ -117,6 +141,8 @@ def test_the_key_is_shown_in_no_error() -> None:
         completion(usage=[1]), completion(usage={"prompt_tokens": "many"}), completion(usage={"prompt_tokens": 10**12}),
         completion(usage={"completion_tokens": -1}), {"error": {"message": "in a 200"}},
         {"choices": [{"message": {"content": "x"}, "finish_reason": 5}]}, {"choices": {"0": 1}}, {"choices": "x"},
+        {"choices": [{"message": {}}]}, {"error": "in a 200"}, {"error": {"code": "200"}}, {"error": [1]},
+        {"object": "error", "message": "m", "code": 40}, b"[" * 100_000,
     ],
 )  # fmt: skip
 def test_what_is_no_chat_completion_is_asked_for_once_more_and_then_a_failure(document: Any) -> None:
@@ -141,6 +167,101 @@ def test_what_may_be_missing_is_empty(document: Any, wanted: Completion) -> None
     outcome, server, _ = outcome_of(answer(document))
     assert outcome == wanted
     assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_a_model_that_only_thought_is_told_from_one_that_said_nothing(name: str) -> None:
+    def said(**message: Any) -> Completion:
+        choice = {"message": {"role": "assistant", **message}, "finish_reason": "stop"}
+        outcome, _, _ = outcome_of(answer({"choices": [choice]}))
+        assert isinstance(outcome, Completion)
+        return outcome
+
+    assert said(content=None, **{name: "考え中"}).only_thought
+    assert said(**{name: "考え中"}).only_thought
+    assert not said(content="桜です。", **{name: "考え中"}).only_thought
+    assert not said(content=None, **{name: None}).only_thought
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"error": {"message": f"no room for {KEY}", "type": "BadRequestError", "code": 400}},
+        {"object": "error", "message": f"no room for {KEY}", "type": "BadRequestError", "code": 400},
+    ],
+)
+def test_an_error_under_the_status_200_is_a_refusal_in_the_words_of_the_server(document: Any) -> None:
+    failure, server = failure_of(answer(document))
+    assert failure.failure_class == "http_error"
+    assert failure.message == "HTTP 400: no room for *** (in a response with the status 200)"
+    assert len(server.bodies) == 1
+    del (document.get("error") or document)["code"]
+    failure, server = failure_of(answer(document))
+    assert failure.failure_class == "bad_response"
+    assert failure.message.endswith("but an error: no room for ***")
+
+
+# Sizes
+
+
+def endless(chunk: bytes, status: int = 200, headers: dict[str, str] | None = None) -> tuple[Handler, list[int]]:
+    """A handler whose body has no end, and the number of bytes that it got rid of."""
+    written = [0]
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=status, headers=headers)
+        await response.prepare(request)
+        try:
+            while written[0] < 1 << 30:
+                await response.write(chunk)
+                written[0] += len(chunk)
+        except ConnectionError:
+            pass
+        return response
+
+    return handler, written
+
+
+@pytest.mark.parametrize("opening", [b" ", b'{"choices": [{"message": {"content": "'])
+def test_a_body_without_end_is_left_at_the_limit_of_its_tokens(opening: bytes) -> None:
+    handler, written = endless(opening + b"x" * (1 << 16))
+    failure, server = failure_of(handler)
+    assert failure.failure_class == "bad_response"
+    assert failure.message == "the response is over 1,572,864 bytes, which no answer of 512 tokens needs"
+    assert len(server.bodies) == 2
+    assert written[0] < 64 << 20
+
+
+def test_a_body_that_unpacks_without_end_is_left_likewise() -> None:
+    packer = zlib.compressobj(wbits=31)
+    bomb = packer.compress(b"\0" * (1 << 28)) + packer.flush()
+    tracemalloc.start()
+    failure, _ = failure_of(answer(bomb, headers={"Content-Encoding": "gzip"}))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert failure.failure_class == "bad_response"
+    assert "over 1,572,864 bytes" in failure.message
+    assert peak < 1 << 26
+
+
+def test_a_long_answer_within_its_tokens_is_read() -> None:
+    outcome, _, _ = outcome_of(answer(completion("桜" * 400_000)))
+    assert isinstance(outcome, Completion)
+    assert len(outcome.text) == 400_000
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_an_error_page_without_end_is_cut(status: int) -> None:
+    handler, written = endless(b"error " * 10_000, status)
+    failure, _ = failure_of(handler)
+    assert failure.message.startswith(f"HTTP {status}: error error")
+    assert len(failure.message) < 400
+    assert written[0] < 64 << 20
+
+
+def test_an_answer_of_any_content_type_is_read() -> None:
+    outcome, _, _ = outcome_of(answer(headers={"Content-Type": "text/html; charset=nonsense"}))
+    assert isinstance(outcome, Completion)
 
 
 def test_the_client_takes_its_key_and_its_pictures_to_no_other_host() -> None:

@@ -6,15 +6,16 @@ import orjson
 import pytest
 from aiohttp import web
 
-from datagen.engine.client import ChatClient, Completion, EndpointsGoneError
+from datagen.engine.chat import Completion
+from datagen.engine.client import ChatClient, EndpointsGoneError
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from prompts import Sampling
 from tests.engine.chat_server import (
     KEY,
-    LISTED,
     MESSAGES,
     Clock,
+    Handler,
     Server,
     answer,
     ask,
@@ -195,66 +196,162 @@ def test_one_request_that_breaks_every_connection_fails_alone(clock: Clock) -> N
     asyncio.run(run())
 
 
-# An endpoint out of service
+# Whose fault a fault is
 
 
-def out_of_service(status: int) -> Server:
-    """An endpoint that refuses requests and does not list its model: its key was revoked, its model is unloaded."""
-    server = Server(answer({"error": KEY}, status))
-    server.models = answer({"error": KEY}, status)
+def refused(request_seed: int, fault: Handler) -> Handler:
+    """What befalls one request alone."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        own = orjson.loads(await request.read())["seed"] == request_seed
+        return await (fault if own else answer())(request)
+
+    return handler
+
+
+async def hang(_: web.Request) -> web.StreamResponse:
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError
+
+
+FAULTS = {
+    **{f"HTTP {status}": answer({"error": KEY}, status) for status in (401, 402, 403, 404, 408, 429, 500, 502, 503)},
+    "HTTP 308": answer(b"", 308, {"Location": "http://elsewhere/v1/chat/completions"}),
+    "an error": answer({"error": {"message": KEY}}),
+    "disconnected": reset,
+    "not a chat completion": answer(b"<html>Sign in</html>"),
+    "over 1,": answer(b" " * (2 << 20)),
+    "TimeoutError": hang,
+}
+
+
+def to_everything(fault: Handler) -> Server:
+    """An endpoint that lists its model and refuses every request."""
+    server = Server(fault)
+    server.short = fault
     return server
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 500, 503])
-def test_refusals_of_everything_stop_the_run_and_fail_no_row(status: int, clock: Clock) -> None:
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_all_requests_get_stops_the_run_when_patience_is_over_and_fails_no_row(name: str, clock: Clock) -> None:
     async def run() -> None:
         async with (
-            serving(out_of_service(status)) as server,
-            ChatClient("m", [server.url], KEY, patience=30) as client,
+            serving(to_everything(FAULTS[name])) as server,
+            ChatClient("m", [server.url], KEY, patience=30, timeout=0.1) as client,
         ):
             began = clock.now
-            with pytest.raises(EndpointsGoneError) as caught:
+            with pytest.raises(
+                EndpointsGoneError, match=r"has answered for 30 s .*run the same command: what is d"
+            ) as caught:
                 await ask(client)
             assert 30 <= clock.now - began < 60
-            assert f"last: HTTP {status}" in str(caught.value)
+            assert name in str(caught.value)
             assert KEY not in str(caught.value)
+            assert "\n" not in str(caught.value)
 
     asyncio.run(run())
 
 
-def test_a_dead_engine_behind_a_live_server_stops_the_run(clock: Clock) -> None:
-    """vLLM's server still lists its model then, but says on /health that it is not well."""
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_all_requests_get_for_a_while_costs_no_row(name: str, clock: Clock) -> None:
+    async def run() -> None:
+        async with (
+            serving(to_everything(FAULTS[name])) as server,
+            ChatClient("m", [server.url], KEY, patience=120, timeout=0.1) as client,
+        ):
+            asked = [asyncio.create_task(ask(client)) for _ in range(8)]
+            while clock.now < 1000 + 75:
+                await clock.waited(len(clock.waits) + 1)
+            server.handlers, server.short = [answer()], answer()
+            assert {one.text for one in await asyncio.gather(*asked)} == {"桜です。"}
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_befalls_the_last_request_alone_fails_it_and_does_not_stop_the_run(name: str) -> None:
+    """Whose others are all done: nothing but a request of the client's own shows that the endpoint is well."""
 
     async def run() -> None:
-        server = Server(answer({}, 500))
-        server.health = answer({}, 503)
-        async with serving(server), ChatClient("m", [server.url], patience=30) as client:
-            with pytest.raises(EndpointsGoneError, match="last: HTTP 500"):
+        async with (
+            serving(Server(FAULTS[name])) as server,
+            ChatClient("m", [server.url], KEY, patience=30, timeout=0.1) as client,
+        ):
+            with pytest.raises(Failure) as caught:
+                await ask(client)
+            assert caught.value.failure_class in ("http_error", "timeout", "bad_response")
+            assert server.short_requests
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("fault", [reset, answer({}, 429), answer({}, 500), hang])
+def test_one_endpoint_that_is_well_is_enough_to_fail_the_last_request_alone(fault: Handler) -> None:
+    async def run() -> None:
+        async with (
+            serving(Server(fault)) as well,
+            ChatClient("m", [dead_endpoint(), well.url], patience=30, timeout=0.1) as client,
+        ):
+            with pytest.raises(Failure):
                 await ask(client)
 
     asyncio.run(run())
 
 
-def test_an_endpoint_that_lists_its_model_again_goes_on(clock: Clock) -> None:
+def test_a_busy_endpoint_is_waited_for_as_long_as_it_answers_others(clock: Clock) -> None:
+    """A limit on the rate far below what is asked: whose turn it is to be refused says nothing about the request."""
+
     async def run() -> None:
-        async with serving(out_of_service(503)) as server, ChatClient("m", [server.url], patience=1000) as client:
-            waiting = asyncio.create_task(ask(client))
-            await clock.waited(4)
-            server.handlers, server.models = [answer()], LISTED
-            assert (await waiting).text == "桜です。"
+        async with (
+            serving(Server(refused(7, answer({}, 429)))) as server,
+            ChatClient("m", [server.url], patience=30) as client,
+        ):
+            put_off = asyncio.create_task(ask(client))
+            async with client.conversation() as conversation:
+                while clock.now < 1000 + 300:
+                    await clock.waited(len(clock.waits) + 1)
+                    await client.complete(conversation, MESSAGES, sampling=Sampling(), seed=8)
+            assert not put_off.done()
+            server.handlers = [answer()]
+            assert (await put_off).text == "桜です。"
 
     asyncio.run(run())
 
 
-def test_the_work_of_an_endpoint_out_of_service_goes_to_the_others() -> None:
+def test_many_requests_ask_together_whether_an_endpoint_answers() -> None:
     async def run() -> None:
-        async with (
-            serving(out_of_service(401)) as locked,
-            serving(Server()) as server,
-            ChatClient("m", [locked.url, server.url], patience=30) as client,
-        ):
-            answers = await asyncio.gather(*(ask(client) for _ in range(8)))
-            assert {one.text for one in answers} == {"桜です。"}
-            assert locked.bodies
+        all_refused = asyncio.Event()
+
+        async def refuse(request: web.Request) -> web.StreamResponse:
+            if len(server.bodies) == 32:
+                all_refused.set()
+            return await answer({}, 404)(request)
+
+        async def wait(request: web.Request) -> web.StreamResponse:
+            await all_refused.wait()
+            return await answer()(request)
+
+        server = Server(refuse)
+        server.short = wait
+        async with serving(server), ChatClient("m", [server.url], patience=1000) as client:
+            outcomes = await asyncio.gather(*(ask(client) for _ in range(32)), return_exceptions=True)
+            assert all(isinstance(outcome, Failure) for outcome in outcomes)
+            assert len(server.bodies) == 64
+            assert server.short_requests < 64
+
+    asyncio.run(run())
+
+
+def test_a_refused_request_goes_to_an_endpoint_that_answers() -> None:
+    async def run() -> None:
+        for status in (401, 429, 500):
+            async with (
+                serving(to_everything(answer({}, status))) as refusing,
+                serving(Server()) as server,
+                ChatClient("m", [refusing.url, server.url], patience=30) as client,
+            ):
+                answers = await asyncio.gather(*(ask(client) for _ in range(8)))
+                assert {one.text for one in answers} == {"桜です。"}
+                assert refusing.bodies
 
     asyncio.run(run())

@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from filters import PolicyError, load_policy, registry
+from filters import Finding, PolicyError, Rule, load_policy, registry
 
 SAMPLE = {"messages": [{"role": "assistant", "content": "ワンワンと鳴く犬です。"}]}
 
@@ -68,3 +68,32 @@ def test_a_rule_of_a_user_loads_by_entry_point(my_rules, monkeypatch):
     monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == registry.ENTRY_POINTS else [])
     (verdict,) = load_policy({"rules": ["barking"]}).judge([SAMPLE])
     assert verdict.dropped_by == ("barking",)
+
+
+class Careless(Rule):
+    """Finds what is no finding in answers that say how, and raises on those that say so."""
+
+    def find(self, sample):
+        text = sample.answers[0].content
+        if "raise" in text:
+            raise RuntimeError("two\nlines")
+        if "none" in text:
+            yield None
+        if "float" in text:
+            yield Finding("careless", 0, 0.5, 1, "x", "y")
+        if "good" in text:
+            yield Finding("careless", 0, 0, 1, text[:1], "found")
+
+
+def test_what_a_rule_raises_stands_in_the_verdict_of_its_sample_alone():
+    texts = ["fine", "raise", "good", "none", "float", "raise good"]
+    policy = load_policy({"rules": [f"{__name__}:Careless", "too_short"]})
+    verdicts = policy.judge([{"messages": [{"role": "assistant", "content": text}]} for text in texts])
+    raised = "the rule careless raised RuntimeError: two lines"
+    assert [verdict.error for verdict in verdicts[:3]] == ["", raised, ""]
+    assert all(verdict.error.startswith("the rule careless raised TypeError: ") for verdict in verdicts[3:5])
+    assert verdicts[5].error == raised
+    assert [bool(verdict.error) and verdict.kept for verdict in verdicts] == [False] * 6
+    assert [finding.rule for finding in verdicts[2].findings].count("careless") == 1
+    assert not verdicts[2].error
+    assert policy.statistics["too_short"].samples == len(texts)

@@ -59,6 +59,34 @@ def test_a_model_that_always_says_the_first_earns_a_quarter_and_nothing_circular
     assert {item["outcome"] for item in items} == {"correct", "wrong"}
 
 
+def test_thinking_aloud_is_not_read_as_the_answer(small_build: Path, tmp_path: Path) -> None:
+    def thinking(document: dict[str, Any]) -> str:
+        return f"<think>{'か'.join(read_question(text_of(document))[1])}。</think>\n{first_option(document)}"
+
+    with model_server(thinking) as served:
+        arguments = ("--model", "told", "--endpoint", served.endpoint, "--out", tmp_path / "e")
+        assert command("evaluate", small_build, *arguments).code == 0
+    assert results_of(tmp_path / "e")["micro"]["strict"]["value"] == pytest.approx(0.25, abs=0.03)
+
+
+@pytest.mark.parametrize("endpoint", ["http://user:pa55@127.0.0.1:9/v1", "http://127.0.0.1:9/v1?key=pa55"])
+def test_a_secret_in_an_endpoint_is_refused_and_not_shown(endpoint: str, small_build: Path, tmp_path: Path) -> None:
+    outcome = command("evaluate", small_build, "--model", "m", "--endpoint", endpoint, "--out", tmp_path / "e")
+    assert outcome.code == 2
+    assert "the URL of an endpoint carries a" in outcome.error
+    assert "pa55" not in outcome.output + outcome.error
+
+
+def test_a_key_that_no_header_can_carry_is_a_sentence(
+    small_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUR_KEY", "two\nlines")
+    arguments = ("--model", "m", "--endpoint", "http://127.0.0.1:9/v1", "--api-key-env", "OUR_KEY")
+    outcome = command("evaluate", small_build, *arguments, "--out", tmp_path / "e")
+    assert outcome.code == 2
+    assert "OUR_KEY (--api-key-env) holds more than an API key" in outcome.error
+
+
 def test_letters_are_asked_for_and_read(small_build: Path, tmp_path: Path) -> None:
     with model_server(lambda _: "C") as served:
         arguments = ("--model", "told", "--endpoint", served.endpoint, "--out", tmp_path / "e", "--form", "letters")

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.resolver import DefaultResolver
 
 from datagen.failures import Failure
-from datagen.sources.fetch import Fetcher
+from datagen.sources.fetch import Fetcher, _refuse_private
 
 PICTURE = b"picture" * 1000
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -112,6 +112,9 @@ PRIVATE = [
     "127.0.0.1", "127.8.9.1", "0.0.0.0", "10.0.0.8", "172.16.3.4", "192.168.1.1", "169.254.169.254", "100.64.0.1",
     "224.0.0.1", "255.255.255.255", "[::1]", "[::]", "[fe80::1]", "[fc00::1]", "[::ffff:127.0.0.1]",
     "[::ffff:10.0.0.8]", "[::ffff:7f00:1]", "[0:0:0:0:0:ffff:127.0.0.1]", "[ff02::1]",
+    "[64:ff9b::127.0.0.1]", "[64:ff9b::a9fe:a9fe]", "[64:ff9b::a00:8]", "[64:ff9b:1::a00:8]", "[64:ff9b:1::808:808]",
+    "[2002:7f00:1::]", "[2002:a00:8::1]", "[2002:a9fe:a9fe::1]", "[2001:0:a00:8::1]", "[2001:0:1::f5ff:fff7]",
+    "[::127.0.0.1]", "[::10.0.0.8]", "[::169.254.169.254]", "[::ffff:0:10.0.0.8]", "[fec0::1]",
 ]  # fmt: skip
 ODDLY_WRITTEN = [
     "2130706433", "0x7f000001", "0x7f.0.0.1", "0177.0.0.1", "017700000001", "127.1", "127.0.1", "0", "127.0.0.1.",
@@ -131,7 +134,20 @@ def test_private_addresses_are_refused_however_they_are_written(host: str) -> No
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fe80::1%1"]
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "169.254.169.254",
+        "::1",
+        "::ffff:127.0.0.1",
+        "fe80::1%1",
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b:1::1",
+        "2002:a00:1::1",
+        "2001:0:1::1",
+        "::10.1.2.3",
+    ],
 )
 def test_names_that_resolve_to_private_addresses_are_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     resolve_to(monkeypatch, pictures=address)
@@ -141,6 +157,29 @@ def test_names_that_resolve_to_private_addresses_are_refused(monkeypatch: pytest
         assert failure.failure_class == "unreadable"
         assert f"pictures.example is at the private address {address}" in failure.message
         assert "source.allow_private_hosts" in failure.message
+        assert site.requests == []
+
+    with_site(ok, test)
+
+
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "2001:4860:4860::8888", "64:ff9b::808:808", "2002:808:808::1", "::ffff:8.8.8.8", "::8.8.8.8"]
+)
+def test_public_addresses_are_public_in_every_form(address: str) -> None:
+    _refuse_private("pictures.example", address)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://user:pa55@127.0.0.1:{port}/a.jpg", "http://pa55@127.0.0.1:{port}/a.jpg", "ftp://u:pa55@host/a.jpg"]
+)
+def test_a_password_in_a_url_is_refused_and_not_shown(url: str) -> None:
+    """Or it would stand in the published row."""
+
+    async def test(site: Site) -> None:
+        failure = await failure_of(url.format(port=site.port))
+        assert failure.failure_class == "unreadable"
+        assert "carries a user name or a password" in failure.message
+        assert "pa55" not in failure.message
         assert site.requests == []
 
     with_site(ok, test)
