@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from datagen.console import PlainConsole, on_one_line, open_streams
-from datagen.errors import DatagenError, InterruptedRunError
+from datagen.errors import DatagenError, InterruptedRunError, system_error
 from datagen.jicvqa.commands import app as jicvqa
 
 
@@ -297,6 +297,8 @@ def main() -> NoReturn:
         sys.exit(app(prog_name="datagen", standalone_mode=False))
     except DatagenError as error:
         _refuse(str(error), error.exit_code)
+    except OSError as error:
+        _refuse(system_error(error), DatagenError.exit_code)
     except _UsageError as error:
         _refuse(_told(error), 2)
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -78,7 +77,7 @@ def _filter_run(run: RunDirectory, policy: Policy, out: Path, output: Output) ->
         )
     verdicts = out / "verdicts.parquet"
     judge_parts(run.parts, policy, verdicts)
-    recipe = published(orjson.loads(run.identity_file.read_bytes()))
+    recipe = published(run.stored_identity())
     facts = {"task": recipe["task"], "recipe": recipe, "policy": policy_facts(policy)}
     return cut(run.parts, out, output, facts, index.count, verdicts)
 

@@ -17,6 +17,8 @@ import xxhash
 
 from datagen import recipe
 from datagen.errors import DatagenError
+from datagen.plain_names import plain_names
+from datagen.reading import reading, writing
 from datagen.sources import Entry, Source, told
 
 _FIELDS: "list[pa.Field[Any]]" = [
@@ -71,7 +73,11 @@ def write_index(
     count = 0
     decided = {"kind": settled.kind, "column": settled.column} if settled else None
     schema = SCHEMA.with_metadata({_SETTLED: orjson.dumps(decided)}) if decided else SCHEMA
-    with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
+    with (
+        unfinished.open("wb") as file,
+        writing(unfinished),
+        pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
         while rows := [(row_id(entry.key), *_cells(entry)) for entry in islice(entries, part_rows)]:
             columns = [
                 pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)
@@ -95,15 +101,23 @@ def _cells(entry: Entry) -> tuple[str, bytes, int, int, str, str]:
 class Index:
     """A written index.
 
+    Attributes:
+        path: the file.
+        count: how many images it has.
+        parts: how many parts.
+
     Raises:
         DatagenError: the file is missing or damaged.
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._file = pq.ParquetFile(path)
-        except (OSError, pa.ArrowException) as error:
-            raise DatagenError(f"The index {path} cannot be read ({error}); start over with --fresh.") from error
+        self.path = path
+        if not path.exists():
+            raise DatagenError(f"There is no index {path}; run the same datagen run again, which lists the source.")
+        with reading(path, self._remedy), plain_names(path) as (name,):
+            self._file = pq.ParquetFile(name, page_checksum_verification=True)
+            if not self._file.schema_arrow.equals(SCHEMA) or not self._file.metadata.num_rows:
+                raise ValueError("it is no index")
         self.count: int = self._file.metadata.num_rows
         self.parts: int = self._file.num_row_groups
         self._part_rows: int = self._file.metadata.row_group(0).num_rows
@@ -113,10 +127,22 @@ class Index:
         decided = (self._file.schema_arrow.metadata or {}).get(_SETTLED)
         return settings.model_copy(update=orjson.loads(decided)) if decided else None
 
+    @property
+    def _remedy(self) -> str:
+        return (
+            f"Delete {self.path.name} and nothing else, and run the same datagen run again: the source is listed anew, "
+            "and no model is called for what is done."
+        )
+
     def part(self, number: int) -> list[Listed]:
-        """Return the images of one part, in the source's order."""
+        """Return the images of one part, in the source's order.
+
+        Raises:
+            DatagenError: the index is damaged.
+        """
         first = number * self._part_rows
-        rows = self._file.read_row_group(number).to_pylist()
+        with reading(self.path, self._remedy):
+            rows = self._file.read_row_group(number).to_pylist()
         return [
             Listed(
                 first + offset,
@@ -125,3 +151,18 @@ class Index:
             )
             for offset, row in enumerate(rows)
         ]
+
+    def names(self, number: int) -> pa.Table:
+        """Return position, id and key of the images of one part.
+
+        Raises:
+            DatagenError: the index is damaged.
+        """
+        first = number * self._part_rows
+        with reading(self.path, self._remedy):
+            rows = self._file.read_row_group(number, columns=["id", "key"])
+        return rows.add_column(0, "position", pa.array(range(first, first + rows.num_rows), pa.int64()))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 from datagen.failures import Failure
 from datagen.policies import CarriedPolicy
 from datagen.ray_tasks import side_by_side
+from datagen.reading import writing
 from datagen.records import ERROR, FINDINGS
+from datagen.stored_parts import read_part, sealed_parts
 from filters import Policy, Verdict
 
 _VERDICT_FIELDS: "list[pa.Field[Any]]" = [
@@ -25,7 +27,7 @@ VERDICTS = pa.schema(_VERDICT_FIELDS)
 
 def judge_parts(parts: Path, policy: Policy, verdicts: Path) -> None:
     """Judge the rows of all sealed parts that have answers, and write `verdicts.parquet`."""
-    paths = sorted(parts.glob("part-*.parquet"))
+    paths = sealed_parts(parts)
     carried = CarriedPolicy.of(policy)
     _write(verdicts, side_by_side(_judge_part, [(path, carried) for path in paths], "judging"))
 
@@ -58,13 +60,17 @@ def _error(verdict: Verdict) -> dict[str, str] | None:
 
 
 def _judge_part(path: Path, policy: CarriedPolicy) -> pa.Table:
-    rows = pq.read_table(path, columns=["id", "caption", "messages", "state", "error"]).to_pylist()
+    rows = read_part(path, ["id", "caption", "messages", "state", "error"]).to_pylist()
     return judge_rows([row for row in rows if was_judged(row)], policy.load())
 
 
 def _write(path: Path, tables: Iterator[pa.Table]) -> None:
     unfinished = path.with_suffix(".unfinished")
-    with pq.ParquetWriter(unfinished, VERDICTS, compression="zstd") as writer:
+    with (
+        unfinished.open("wb") as file,
+        writing(unfinished),
+        pq.ParquetWriter(file, VERDICTS, compression="zstd") as writer,
+    ):
         for table in tables:
             writer.write_table(table)
     unfinished.replace(path)

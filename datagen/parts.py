@@ -9,14 +9,15 @@ A journal that lost its worker is continued by the next one: a line that was cut
 points at, are as if they had never been; so are the lines from the first one whose picture the tar has lost (after a
 power cut). When the last image is done the part is sealed: `part-000007.parquet`
 appears by rename with the rows in index order, and the journal goes. All three are formats that anyone can read.
+`datagen.stored_parts` reads them beside the index.
 """
 
 import fcntl
 import os
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -25,10 +26,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from datagen.errors import DatagenError
+from datagen.errors import DatagenError, system_error
 from datagen.images import Picture
+from datagen.reading import open_parquet, writing
 from datagen.records import PART_SCHEMA, PartRow, Row
 
+GROUP_BYTES = 64 << 20
+"""The most text in a row group of a part, so that none comes near the 2 GiB that readers open."""
 _BLOCK = tarfile.BLOCKSIZE
 
 
@@ -62,17 +66,21 @@ class Journal:
         self._number = number
         self._path = _journal_path(folder, number)
         self._rows: list[PartRow] = []
-        self._journal: BinaryIO = self._path.open("a+b")
-        try:
-            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._journal.close()
-            raise DatagenError(
-                f"{self._path} is in use by another process; wait until that run has ended, then run again."
-            ) from error
         tar = part_path(folder, number).with_suffix(".tar")
-        self._pictures: BinaryIO = tar.open("r+b" if tar.exists() else "w+b")
-        self._continue()
+        with ExitStack() as opened:
+            self._journal: BinaryIO = opened.enter_context(self._path.open("a+b"))
+            try:
+                fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DatagenError(
+                    f"{self._path} is in use by another process; wait until that run has ended, then run again."
+                ) from error
+            except OSError as error:
+                raise DatagenError(system_error(error, self._path)) from error
+            self._pictures: BinaryIO = opened.enter_context(tar.open("r+b" if tar.exists() else "w+b"))
+            with writing(self._path):
+                self._continue()
+            opened.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -121,12 +129,11 @@ class Journal:
             DatagenError: the disk is full, or cannot be written.
         """
         rows = sorted(self._rows, key=lambda row: row.position)
-        table = pa.Table.from_pylist([row.model_dump(by_alias=True) for row in rows], schema=PART_SCHEMA)
         with self._writing():
             self._pictures.write(bytes(2 * _BLOCK))  # the end of a tar
             self._pictures.flush()
             os.fsync(self._pictures.fileno())
-            write_parquet(table, part_path(self._folder, self._number))
+            _write_sealed(rows, part_path(self._folder, self._number))
             self._path.unlink()
 
     @contextmanager
@@ -134,10 +141,7 @@ class Journal:
         try:
             yield
         except OSError as error:
-            raise DatagenError(
-                f"{self._path} cannot be written ({error.strerror}). Make room, then run the same command: what is "
-                "done is kept."
-            ) from error
+            raise DatagenError(system_error(error, self._path)) from error
 
     def _continue(self) -> None:
         """Take up what an earlier worker finished."""
@@ -172,8 +176,18 @@ def _read_journal(content: bytes, path: Path) -> Iterator[tuple[PartRow, int]]:
             yield PartRow.model_validate_json(line), end
         except ValidationError as error:
             raise DatagenError(
-                f"{path}: line {number} is damaged; delete {path.name} to have this part's images done again."
+                f"{path}: line {number} is damaged; delete that line alone and run again: its image is done anew."
             ) from error
+
+
+def rows_under_way(folder: Path, number: int) -> list[PartRow]:
+    """Return the rows of a part's journal; none if it has no journal.
+
+    Raises:
+        DatagenError: a line is damaged.
+    """
+    journal = _journal_path(folder, number)
+    return [row for row, _ in _read_journal(journal.read_bytes(), journal)] if journal.exists() else []
 
 
 def has_answers(row: Row) -> bool:
@@ -189,33 +203,50 @@ def reopen_failed(folder: Path, number: int) -> int:
     """
     sealed, journal = part_path(folder, number), _journal_path(folder, number)
     if journal.exists():  # also when a worker died between the two steps of sealing
-        rows = [row for row, _ in _read_journal(journal.read_bytes(), journal)]
+        rows = rows_under_way(folder, number)
     elif sealed.exists():
-        rows = _read_sealed(sealed)
+        with open_parquet(sealed, anew(sealed)) as file:
+            rows = [PartRow.model_validate(row) for row in file.read().to_pylist()]
     else:
         return 0
     kept = [row for row in rows if row.state != "failed" or has_answers(row)]
     if len(kept) < len(rows):
         unfinished = sealed.with_suffix(".unfinished")
-        unfinished.write_bytes(b"".join(map(_line, kept)))
+        with writing(unfinished):
+            unfinished.write_bytes(b"".join(map(_line, kept)))
         os.replace(unfinished, journal)  # noqa: PTH105
     return len(rows) - len(kept)
 
 
-def _read_sealed(path: Path) -> list[PartRow]:
-    try:
-        return [PartRow.model_validate(row) for row in pq.read_table(path).to_pylist()]
-    except (OSError, pa.ArrowException, ValidationError) as error:
-        raise DatagenError(
-            f"{path} is damaged; delete {path.name} and {path.stem}.tar to have this part's images done again."
-        ) from error
+def anew(sealed: Path) -> str:
+    """Return what to do about a part that is damaged."""
+    return (
+        f"Put it back from a copy; without one, delete {sealed.stem}.parquet and {sealed.stem}.tar and run again: the "
+        "images of that part alone are done anew."
+    )
 
 
-def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write a table so that the file appears complete, by rename, and with page checksums."""
+def _write_sealed(rows: Sequence[PartRow], path: Path) -> None:
+    """Write a part so that the file appears complete, by rename, and with page checksums."""
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("wb") as file:
-        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+        with pq.ParquetWriter(file, PART_SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+            for group in _groups(rows):
+                columns = [row.model_dump(by_alias=True) for row in group]
+                writer.write_table(pa.Table.from_pylist(columns, schema=PART_SCHEMA))
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, path)  # noqa: PTH105
+
+
+def _groups(rows: Sequence[PartRow]) -> Iterator[Sequence[PartRow]]:
+    """Yield the rows of each row group: all, unless they have more than `GROUP_BYTES` of text."""
+    first = size = 0
+    for number, row in enumerate(rows):
+        length = len(_line(row))
+        if number > first and size + length > GROUP_BYTES:
+            yield rows[first:number]
+            first, size = number, 0
+        size += length
+    if rows:
+        yield rows[first:]

@@ -3,15 +3,13 @@
 import os
 import shutil
 import time
-from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import duckdb
 from rich.console import Console
 
-from datagen.cut import check_parts, cut, read_manifest, shards_are_there
+from datagen.cut import cut, read_manifest, shards_are_there
 from datagen.errors import DatagenError, InterruptedRunError
 from datagen.fleet import make_parts
 from datagen.identity import identity, published
@@ -25,6 +23,7 @@ from datagen.recipe import Recipe, Source
 from datagen.run_directory import RunDirectory
 from datagen.serving import check_given_endpoints, served
 from datagen.sources import open_source, settled, told
+from datagen.stored_parts import check_rows_of_index, states_of
 from datagen.worker import Job, Progress
 from filters import Policy
 
@@ -79,6 +78,7 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
             listing = directory.listing()
             source = source or _looked_at(recipe, directory.path)
             passed_over = run_remotely(_list, source, recipe.images.max_bytes, listing, recipe.output.part_rows)
+            check_rows_of_index(Index(listing), directory.parts)
             listing.replace(directory.index)
             if passed_over:
                 console.print(f"Not taken for pictures by their names: {passed_over}.", markup=False, soft_wrap=True)
@@ -98,7 +98,7 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
             open_source(source, recipe.images.max_bytes)  # one that is gone stops the run, and fails no row
             directory.note_uncut()
             sealed = sorted(set(range(index.parts)).difference(numbers))
-            before = _states([part_path(directory.parts, number) for number in sealed])
+            before = states_of(part_path(directory.parts, number) for number in sealed)
             if resumed:
                 console.print(f"Going on: {before.total():,} of {index.count:,} images are in complete parts.")
             with (
@@ -156,19 +156,6 @@ def _list(settings: Source, max_bytes: int, path: Path, part_rows: int) -> str:
     with path.open("rb") as file:
         os.fsync(file.fileno())
     return told(source.passed_over)
-
-
-def _states(sealed: list[Path]) -> Counter[str]:
-    """Count the rows of the complete parts by state."""
-    if not sealed:
-        return Counter()
-    with duckdb.connect() as connection:
-        try:
-            connection.read_parquet([str(path) for path in sealed]).create_view("parts")
-            return Counter(dict(connection.sql("SELECT state, count(*) FROM parts GROUP BY state").fetchall()))
-        except duckdb.Error as error:
-            check_parts(sealed)
-            raise DatagenError(f"The parts cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def _cut(recipe: Recipe, directory: RunDirectory, policy: Policy, index: Index, console: Console) -> dict[str, Any]:

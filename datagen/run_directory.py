@@ -14,7 +14,6 @@ A process that is killed can leave files of its own behind (`*.unfinished`, `.li
 None of them is ever read, and the next run removes them or writes over them.
 """
 
-import errno
 import fcntl
 import os
 import secrets
@@ -31,29 +30,28 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from datagen import __version__
-from datagen.errors import DatagenError
+from datagen.errors import DatagenError, system_error
 from datagen.identity import changes, identity
 from datagen.index import Index
 from datagen.parts import is_sealed
-from datagen.recipe import Recipe
+from datagen.reading import writing
+from datagen.recipe import Recipe, load_recipe
 from datagen.records import SCHEMA_VERSION
 
 ORPHAN_SECONDS = 60.0
 """How long a run waits for the workers of a killed one; Ray ends them about a second after their driver."""
 _UNCLAIMED = frozenset({"run.lock", "run.json.unfinished"})
-_DISK_ERRORS = frozenset(
-    {
-        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE),
-        *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG),
-    }
-)
 
 
 class RunDirectory:
-    """The paths of a run and its identity."""
+    """The paths of a run and its identity.
+
+    Raises:
+        DatagenError: no file can have such a path, or its name is no UTF-8.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = usable(path)
         self.identity_file = path / "run.json"
         self.recipe_file = path / "recipe.yaml"
         self.index = path / "index.parquet"
@@ -78,14 +76,17 @@ class RunDirectory:
                 f"Another datagen run is at work in {self.path}; wait for it, or use another --out."
             ) from error
         except OSError as error:
-            if error.errno not in _DISK_ERRORS:
-                raise
-            remedy = (
-                "Make room or mend the disk, then run the same command: what is done is kept"
-                if self.identity_file.exists()
-                else "Make room, or choose another --out"
-            )
-            raise DatagenError(f"{self.path} cannot be written ({os.strerror(error.errno)}). {remedy}.") from error
+            raise DatagenError(self._told(error)) from error
+
+    def _told(self, error: OSError) -> str:
+        """Return what an error of a file means for this run; files elsewhere are named, and are no fault of `--out`."""
+        if error.filename is None:
+            return system_error(error, f"A file that the run in {self.path} needs")
+        file = Path(os.fsdecode(error.filename)).absolute()
+        if self.identity_file.exists() or not file.is_relative_to(self.path):
+            return system_error(error)
+        reason = os.strerror(error.errno or 0)
+        return f"{file} cannot be written ({reason}). Make room, or choose another --out."
 
     def wait_for_workers(self, console: Console, seconds: float = ORPHAN_SECONDS) -> None:
         """Wait until the workers of a run that was killed have let go of their parts.
@@ -113,14 +114,17 @@ class RunDirectory:
             DatagenError: it is the directory of another recipe; the message names what differs.
         """
         wanted = identity(recipe)
-        resumed = self.identity_file.exists()
+        lost = not self.identity_file.exists() and self.recipe_file.exists() and self.parts.is_dir()
+        resumed = lost or self.identity_file.exists()
         if resumed:
-            found = self._identity()
+            found = identity(load_recipe(self.recipe_file)) if lost else self.stored_identity()
             if changed := changes(found, wanted):
                 raise DatagenError(
                     f"{self.path} was made with another recipe: {'; '.join(changed)}. "
                     "Use another --out, or --fresh to throw away what is there."
                 )
+            if lost:
+                write_json(self.identity_file, wanted)
             for leftovers in (".listing-*", ".discarded-*", ".cut"):
                 self._remove(*self.path.glob(leftovers))
         elif any(entry.name not in _UNCLAIMED for entry in self.path.iterdir()):
@@ -133,13 +137,22 @@ class RunDirectory:
         )
         return resumed
 
-    def _identity(self) -> Any:
+    def stored_identity(self) -> dict[str, Any]:
+        """Return what run.json says.
+
+        Raises:
+            DatagenError: it is damaged.
+        """
         try:
-            return orjson.loads(self.identity_file.read_bytes())
-        except orjson.JSONDecodeError as error:
+            found = orjson.loads(self.identity_file.read_bytes())
+        except orjson.JSONDecodeError:
+            found = None
+        if not isinstance(found, dict) or not found.keys() >= {"schema", "task", "source"}:
             raise DatagenError(
-                f"{self.identity_file} is damaged. Put it back from a copy, or use --fresh to throw away what is there."
-            ) from error
+                f"{self.identity_file} is damaged. Put it back from a copy. Without one, and where recipe and prompts "
+                "are as they were, delete it and nothing else: the same command then takes up what is there."
+            )
+        return found
 
     def listing(self) -> Path:
         """Return where the index is listed; every listing has a place of its own, so that none disturbs another."""
@@ -194,7 +207,8 @@ class RunDirectory:
 
     def note_session(self, **facts: float) -> None:
         """Append a line about this session to the log; the manifest has no times, so that it is reproducible."""
-        with (self.path / "run.log.jsonl").open("ab") as file:
+        log = self.path / "run.log.jsonl"
+        with writing(log), log.open("ab") as file:
             file.write(orjson.dumps(facts) + b"\n")
 
     def note_policy(self, digest: str, *, at_work: bool) -> None:
@@ -206,11 +220,27 @@ class RunDirectory:
 
     def judged_by(self, digest: str) -> bool:
         """Whether all rows of the parts are judged by the policy with this digest."""
-        return self._judged_by.exists() and self._judged_by.read_text(encoding="utf-8") == digest
+        return self._judged_by.exists() and self._judged_by.read_bytes() == digest.encode()
 
     def unsealed(self, index: Index) -> list[int]:
         """Return the numbers of the parts that are not complete."""
         return [number for number in range(index.parts) if not is_sealed(self.parts, number)]
+
+
+def usable(path: Path) -> Path:
+    """Return a path of a run's directory.
+
+    Raises:
+        DatagenError: no file can have it, or its name is no UTF-8, which the readers and writers of Parquet demand.
+    """
+    try:
+        os.fsencode(path).decode()
+        path.exists()
+    except UnicodeDecodeError as error:
+        raise DatagenError(f"{os.fsencode(path)!r} is no UTF-8; choose another name for the directory.") from error
+    except OSError as error:
+        raise DatagenError(system_error(error, path)) from error
+    return path
 
 
 def _is_locked(journal: Path) -> bool:
@@ -232,7 +262,7 @@ def write_json(path: Path, document: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write text so that the file appears complete, by rename."""
     unfinished = path.with_name(path.name + ".unfinished")
-    with unfinished.open("w", encoding="utf-8") as file:
+    with writing(unfinished), unfinished.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -6,7 +6,7 @@ all others are zstd. Every picture's SHA-256 is checked on the way.
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -15,10 +15,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datagen.errors import DatagenError
-from datagen.parts import part_path
+from datagen.parts import anew, part_path
+from datagen.plain_names import plain_names
+from datagen.reading import reading, writing
 from datagen.recipe import Output
 from datagen.records import IMAGE, shard_schema
 
+GROUP_BYTES = 100_000_000
+"""The most bytes in a row group, as Hugging Face `datasets` writes them; readers open no column chunk over 2 GiB."""
+_OPEN_TARS = 32
+_MOST_CELL_BYTES = (1 << 31) - 1
 _PLACE = ["id", "sha256", "part", "suffix", "offset", "size"]
 
 
@@ -40,31 +46,40 @@ def shard_name(prefix: str, number: int, total: int) -> str:
     return f"{prefix}-{number:05d}-of-{total:05d}.parquet"
 
 
-def write_shard(table: Path, shard: Shard, parts: Path, folder: Path, row_group_rows: int) -> dict[str, Any]:
+def write_shard(
+    table: Path, shard: Shard, parts: Path, folder: Path, row_group_rows: int, group_bytes: int = GROUP_BYTES
+) -> dict[str, Any]:
     """Write a shard into `folder` and return its entry for the manifest.
 
     Args:
-        table: the rows of the run in shard order, with the places of the pictures (`PART_SCHEMA` and `part`).
+        table: the rows of the run in shard order, with the places of the pictures and the bytes of each row.
         shard: which of them.
         parts: the folder with the tars.
         folder: where the shard goes.
-        row_group_rows: rows a row group.
+        row_group_rows: the most rows of a row group.
+        group_bytes: the most bytes of one, but for a row that has more.
 
     Raises:
         DatagenError: a picture in a part is damaged.
     """
     path = folder / shard.name
     schema = shard_schema()
-    with _Pictures(parts) as pictures, pq.ParquetWriter(path, schema, **_layout(schema)) as writer:
+    with (
+        _Pictures(parts) as pictures,
+        writing(path),
+        path.open("wb") as file,
+        pq.ParquetWriter(file, schema, **_layout(schema)) as writer,
+    ):
         for batch in _batches(table, shard.first, shard.rows, row_group_rows):
-            images = [pictures.read(place) for place in batch.select(_PLACE).to_pylist()]
-            columns: dict[str, Any] = {name: batch.column(name) for name in schema.names if name != "image"}
-            columns["image"] = pa.array(images, type=IMAGE)
-            writer.write_table(
-                pa.table([columns[name] for name in schema.names], schema=schema), row_group_size=row_group_rows
-            )
-    with path.open("rb") as file:
-        os.fsync(file.fileno())  # what the manifest will list is on the disk before the manifest is
+            sizes: list[Any] = batch.column("bytes").to_pylist()
+            for first, rows in _runs(sizes, group_bytes):
+                group = batch.slice(first, rows)
+                images = [pictures.read(place) for place in group.select(_PLACE).to_pylist()]
+                columns: dict[str, Any] = {name: group.column(name) for name in schema.names if name != "image"}
+                columns["image"] = pa.array(images, type=IMAGE)
+                writer.write_table(pa.table([columns[name] for name in schema.names], schema=schema))
+    with path.open("rb") as written:
+        os.fsync(written.fileno())  # what the manifest will list is on the disk before the manifest is
     return {"path": f"{folder.name}/{shard.name}", "state": shard.state, "rows": shard.rows, **file_facts(path)}
 
 
@@ -85,23 +100,37 @@ def _layout(schema: pa.Schema) -> dict[str, Any]:
 class RollingShards:
     """Shards of one state, written one after the other; they get their names when their number is known."""
 
-    def __init__(self, folder: Path, state: str, schema: pa.Schema, output: Output) -> None:
+    def __init__(
+        self, folder: Path, state: str, schema: pa.Schema, output: Output, group_bytes: int = GROUP_BYTES
+    ) -> None:
         self._folder = folder
         self._state = state
         self._schema = schema
         self._output = output
+        self._group_bytes = group_bytes
         self._writer: pq.ParquetWriter | None = None
         self._rows: list[int] = []
         self._bytes = 0
 
     def write(self, table: pa.Table) -> None:
-        """Append rows."""
+        """Append rows.
+
+        Raises:
+            DatagenError: a row is so large that no reader would open it.
+        """
         if not table.num_rows:
             return
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._unnamed(len(self._rows)), self._schema, **_layout(self._schema))
+            self._file = self._unnamed(len(self._rows)).open("wb")
+            self._writer = pq.ParquetWriter(self._file, self._schema, **_layout(self._schema))
             self._rows.append(0)
-        self._writer.write_table(table, row_group_size=self._output.row_group_rows)
+        for group in row_groups(table, self._output.row_group_rows, self._group_bytes):
+            if group.nbytes > _MOST_CELL_BYTES:
+                raise DatagenError(
+                    f"A row among the {self._state} ones has {group.nbytes:,} bytes, and no reader of Parquet opens a "
+                    "cell over 2 GiB. Take it out of the input."
+                )
+            self._writer.write_table(group)
         self._rows[-1] += table.num_rows
         self._bytes += table.nbytes
         if self._bytes >= self._output.shard_bytes:
@@ -122,6 +151,7 @@ class RollingShards:
     def _finish(self) -> None:
         if self._writer is not None:
             self._writer.close()
+            self._file.close()
         self._writer, self._bytes = None, 0
 
     def _unnamed(self, number: int) -> Path:
@@ -146,44 +176,74 @@ class _Pictures:
         if not row["suffix"]:
             return None
         part = row["part"]
-        try:
+        with reading(self._tar(part), self._remedy(part)):
             data = os.pread(self._file(part).fileno(), row["size"], row["offset"])
-        except OSError as error:
-            raise self._damaged(part, row["id"]) from error
         if hashlib.sha256(data).hexdigest() != row["sha256"]:
-            raise self._damaged(part, row["id"])
+            raise DatagenError(f"The picture of {row['id']} in {self._tar(part)} is damaged. {self._remedy(part)}")
         return {"bytes": data, "path": row["id"] + row["suffix"]}
 
     def _file(self, part: int) -> BinaryIO:
         if part not in self._open:
-            if len(self._open) >= 256:
+            if len(self._open) >= _OPEN_TARS:
                 self._open.pop(next(iter(self._open))).close()
-            self._open[part] = part_path(self._parts, part).with_suffix(".tar").open("rb", buffering=0)
+            if not self._tar(part).exists():
+                raise DatagenError(f"{self._tar(part)} is missing. {self._remedy(part)}")
+            self._open[part] = self._tar(part).open("rb", buffering=0)
         return self._open[part]
 
-    def _damaged(self, part: int, row_id: str) -> DatagenError:
-        name = part_path(self._parts, part).stem
-        return DatagenError(
-            f"The picture of {row_id} in {self._parts / name}.tar is missing or damaged. Delete {name}.parquet and "
-            f"{name}.tar and run again: the images of that part alone are done anew."
-        )
+    def _tar(self, part: int) -> Path:
+        return part_path(self._parts, part).with_suffix(".tar")
+
+    def _remedy(self, part: int) -> str:
+        return anew(part_path(self._parts, part))
+
+
+def _runs(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
+    """Yield first and number of rows that together have at most so many bytes; one that has more stands alone.
+
+    >>> list(_runs([40, 40, 40, 150, 10], 100))
+    [(0, 2), (2, 1), (3, 1), (4, 1)]
+    """
+    first = held = 0
+    for number, size in enumerate(sizes):
+        if number > first and held + size > most:
+            yield first, number - first
+            first, held = number, 0
+        held += size
+    if sizes:
+        yield first, len(sizes) - first
+
+
+def row_groups(table: pa.Table, most_rows: int, most_bytes: int) -> Iterator[pa.Table]:
+    """Yield a table in pieces of at most so many rows and bytes, by halves; a row that has more bytes stands alone."""
+    for first in range(0, table.num_rows, most_rows):
+        yield from _halved(table.slice(first, most_rows), most_bytes)
+
+
+def _halved(table: pa.Table, most_bytes: int) -> Iterator[pa.Table]:
+    if table.num_rows == 1 or table.nbytes <= most_bytes:
+        yield table
+        return
+    half = -(-table.num_rows // 2)
+    yield from _halved(table.slice(0, half), most_bytes)
+    yield from _halved(table.slice(half), most_bytes)
 
 
 def _batches(table: Path, first: int, rows: int, size: int) -> Iterator[pa.Table]:
     """Yield `rows` rows of a Parquet file from row `first`, `size` at a time; other row groups are not read."""
-    file = pq.ParquetFile(table)
     held: pa.Table | None = None
     start = 0
     last = first + rows
-    for group in range(file.num_row_groups):
-        end = start + file.metadata.row_group(group).num_rows
-        if start < last and end > first:
-            piece = file.read_row_group(group).slice(max(first - start, 0), min(end, last) - max(start, first))
-            held = piece if held is None else pa.concat_tables([held, piece])
-            while held.num_rows >= size:
-                yield held.slice(0, size)
-                held = held.slice(size)
-        start = end
+    with plain_names(table) as (name,), pq.ParquetFile(name) as file:
+        for group in range(file.num_row_groups):
+            end = start + file.metadata.row_group(group).num_rows
+            if start < last and end > first:
+                piece = file.read_row_group(group).slice(max(first - start, 0), min(end, last) - max(start, first))
+                held = piece if held is None else pa.concat_tables([held, piece])
+                while held.num_rows >= size:
+                    yield held.slice(0, size)
+                    held = held.slice(size)
+            start = end
     if held is not None and held.num_rows:
         yield held
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from datagen.console import PlainConsole, on_one_line, pasteable, shown, styled
-from datagen.cut import FOLDERS
+from datagen.cut import FOLDERS, load_call
 from datagen.errors import NothingMadeError
 from datagen.pipeline import Outcome
 from datagen.progress import duration
@@ -39,9 +39,7 @@ def print_summary(outcome: Outcome) -> None:
         console.print(f"  datagen explain {pasted} {example['id'][:8]}   how one image came to its end", soft_wrap=True)
     if counts["failed"]:
         console.print("  the same command with --retry-failed   to try the failed images again")
-    console.print(
-        f'  load_dataset({str(directory)!r})["train"]    in Python, with Hugging Face datasets', soft_wrap=True
-    )
+    console.print(f"  {load_call(directory)}    in Python, with Hugging Face datasets", soft_wrap=True)
 
 
 def print_counts(manifest: dict[str, Any], directory: Path, console: Console) -> None:

@@ -93,7 +93,8 @@ def test_an_empty_source_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> Non
 def test_a_missing_or_damaged_index_is_a_sentence(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "index.parquet").write_bytes(content)
-    with pytest.raises(DatagenError, match="start over with --fresh"):
+    remedy = "There is no index" if content is None else r"Delete index\.parquet and nothing else"
+    with pytest.raises(DatagenError, match=remedy):
         Index(tmp_path / "index.parquet")
 
 

@@ -12,7 +12,8 @@ from unittest.mock import patch
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from datagen import pipeline
+from datagen import filtering, pipeline  # noqa: F401 (to be patched)
+from datagen.inspection import recutting  # noqa: F401
 from datagen.progress import ProgressLine
 from datagen.recipe import Recipe
 from datagen.worker import Job, Progress, Worker
@@ -29,7 +30,7 @@ def run_here(
 
 @contextmanager
 def without_ray() -> Iterator[None]:
-    """Let all that Ray would do be done in this process."""
+    """Let every command do its work in this process."""
     with ExitStack() as patches:
         for module in ("pipeline", "cut"):
             patches.enter_context(patch(f"datagen.{module}.run_remotely", _call))

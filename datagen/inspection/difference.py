@@ -1,6 +1,8 @@
 """The difference between two sets of verdicts, row by row: two policies on the same rows, or two runs."""
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +13,7 @@ from pydantic import TypeAdapter
 from datagen.errors import DatagenError
 from datagen.inspection.stored_rows import MEMORY
 from datagen.inspection.verdicts import Side
+from datagen.plain_names import plain_names
 from datagen.run_directory import write_text
 
 ROWS_FILE = "difference.parquet"
@@ -171,10 +174,13 @@ def compare(before: Side, after: Side, out: Path | None = None) -> Difference:
         DatagenError: the sides cannot be matched row by row.
     """
     key = "row" if before.numbered and after.numbered else "id"
-    with duckdb.connect(config={"memory_limit": MEMORY}) as connection:
+    with ExitStack() as opened:
+        spill = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="datagen-"))) / "spill"
+        (folder,) = opened.enter_context(plain_names(spill))
+        connection = opened.enter_context(duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": folder}))
         for name, side in (("before", before), ("after", after)):
-            scan = connection.read_parquet([str(path) for path in side.files], union_by_name=True)
-            scan.create_view(name)
+            names = opened.enter_context(plain_names(*side.files))
+            connection.read_parquet(names, union_by_name=True, hive_partitioning=False).create_view(name)
             ((repeated,),) = connection.execute(f"SELECT count(*) - count(DISTINCT {key}) FROM {name}").fetchall()  # noqa: S608
             if repeated:
                 raise DatagenError(f"{side.name} has {repeated:,} ids that stand twice; rows cannot be matched by id.")
@@ -193,7 +199,8 @@ def compare(before: Side, after: Side, out: Path | None = None) -> Difference:
             out.mkdir(parents=True, exist_ok=True)
             unfinished = out / f"{ROWS_FILE}.unfinished"
             rows = connection.sql("FROM changed ORDER BY before, after, id")
-            rows.write_parquet(str(unfinished), compression="zstd")
+            with plain_names(unfinished) as (plain,):
+                rows.write_parquet(plain, compression="zstd")
             unfinished.replace(out / ROWS_FILE)
             write_text(out / SUMMARY_FILE, found.to_json() + "\n")
     return found

@@ -15,11 +15,12 @@ from datagen.conversation_files import refuse_overlap
 from datagen.cut import FOLDERS, claim_output, cut, install, read_manifest
 from datagen.errors import AccountingError, DatagenError
 from datagen.inspection.difference import Difference, compare
-from datagen.inspection.stored_rows import StoredRows
+from datagen.inspection.stored_rows import CUT_AGAIN, StoredRows
 from datagen.inspection.verdicts import Side, judged_side, run_side
 from datagen.judging import was_judged
 from datagen.policies import policy_facts
 from datagen.ray_tasks import start_ray
+from datagen.reading import open_parquet
 from datagen.recipe import Output
 from datagen.records import STATES
 from datagen.run_directory import PROVENANCE, RunDirectory
@@ -115,7 +116,8 @@ def _rewrite(
     shutil.rmtree(scratch, ignore_errors=True)
     for folder in FOLDERS.values():
         (scratch / folder).mkdir(parents=True)
-    schema = pq.read_schema(run / manifest["shards"][0]["path"])
+    with open_parquet(run / manifest["shards"][0]["path"], CUT_AGAIN) as file:
+        schema = file.schema_arrow
     shards = {state: RollingShards(scratch / folder, state, schema, output) for state, folder in FOLDERS.items()}
     counts: Counter[str] = Counter()
     failures: Counter[str] = Counter()
@@ -145,7 +147,7 @@ def _restated(run: Path, manifest: dict[str, Any], verdicts: Path) -> Iterator[p
     """Yield the rows of the shards with their new states and findings; verdicts are in the order of the shards."""
     ahead = _Ahead(verdicts)
     for entry in manifest["shards"]:
-        with pq.ParquetFile(run / entry["path"]) as file:
+        with open_parquet(run / entry["path"], CUT_AGAIN) as file:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group)
                 known = [name for name in ("state", "error") if name in table.schema.names]

@@ -7,21 +7,25 @@ moves them to disk when they outgrow its memory, so that a run of any length can
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import duckdb
-import pyarrow.parquet as pq
 
 from datagen.cut import read_manifest
 from datagen.errors import DatagenError
 from datagen.inspection.columns import column_expressions, known_columns
+from datagen.plain_names import plain_names
+from datagen.reading import open_parquet
+from datagen.run_directory import usable
 from datagen.stored_conversations import messages_of
 from filters import PolicyError, Rule, load_policy
 
 MEMORY = "1GB"
+CUT_AGAIN = "Delete manifest.json and run the command that wrote it again: the shards are cut anew, with no model call."
+"""What to do about a shard that is damaged or gone."""
 _EMPTY: dict[str, Any] = {
     "caption": "",
     "findings": [],
@@ -98,25 +102,33 @@ class StoredRows:
     """
 
     def __init__(self, run: Path) -> None:
-        self.run = run
+        self.run = usable(run)
         self.manifest: dict[str, Any] = read_manifest(run)
         self.files = [run / shard["path"] for shard in self.manifest["shards"]]
         for path in self.files:
             if not path.exists():
-                raise DatagenError(f"{path} is missing, which {run / 'manifest.json'} lists; cut the run again.")
+                raise DatagenError(f"{path} is missing, which {run / 'manifest.json'} lists. {CUT_AGAIN}")
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
+        with ExitStack() as opened:
+            self._open = opened
+            self._connect()
+            self._open = opened.pop_all()
+        return self
+
+    def _connect(self) -> None:
         spill = self._open.enter_context(tempfile.TemporaryDirectory(prefix="datagen-"))
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": MEMORY,
-            "temp_directory": spill,
             "preserve_insertion_order": False,
         }
+        (settings["temp_directory"],) = self._open.enter_context(plain_names(Path(spill) / "spill"))
         self.connection = self._open.enter_context(duckdb.connect(config=settings))
         if self.files:
-            self._view()
-        return self
+            self._names = self._open.enter_context(plain_names(*self.files))
+            with self._scanning():
+                self._view()
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
@@ -135,7 +147,10 @@ class StoredRows:
     @cached_property
     def columns(self) -> list[str]:
         """The columns of the shards, as far as they are what their names say."""
-        return known_columns(pq.read_schema(self.files[0])) if self.files else []
+        if not self.files:
+            return []
+        with open_parquet(self.files[0], CUT_AGAIN) as file:
+            return known_columns(file.schema_arrow)
 
     @cached_property
     def rules(self) -> dict[str, dict[str, Any]]:
@@ -154,18 +169,34 @@ class StoredRows:
 
     def summed(self) -> Self:
         """Scan the shards and make the tables `rows` and `found`."""
-        try:
+        with self._scanning():
             self.connection.execute(
                 _ROWS.format(script=_SCRIPT.format("message.content"), turns=_TURNS.format("messages"))
             )
             self.connection.execute(_FOUND.format(turns=_TURNS.format("messages[:finding.turn + 1]")))
-        except duckdb.Error as error:
-            raise DatagenError(f"The shards of {self.run} cannot be read: {str(error).splitlines()[0]}") from error
         return self
 
     def ask(self, query: str, **parameters: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query; its parameters are written $name."""
-        return self.connection.execute(query, parameters or None).fetchall()
+        with self._scanning():
+            return self.connection.execute(query, parameters or None).fetchall()
+
+    def write(self, query: str, path: Path, **parameters: object) -> None:
+        """Write the rows of a query to a Parquet file."""
+        with plain_names(path) as (name,), self._scanning():
+            self.connection.sql(query, params=parameters or None).write_parquet(name, compression="zstd")
+
+    @contextmanager
+    def _scanning(self) -> Iterator[None]:
+        """Turn an error of a query into a sentence, which names the shard if one is damaged."""
+        try:
+            yield
+        except duckdb.Error as error:
+            for path in self.files:
+                with open_parquet(path, CUT_AGAIN) as file:
+                    for group in range(file.num_row_groups):
+                        file.read_row_group(group)
+            raise DatagenError(f"The shards of {self.run} cannot be read: {str(error).splitlines()[0]}") from error
 
     def place(self, row: int) -> tuple[Path, int]:
         """Return the shard of a row, and its number in it."""
@@ -191,20 +222,21 @@ class StoredRows:
         """Make the view `stored`, in which columns that the shards have not stand empty."""
         self.connection.execute("CREATE TEMP TABLE files (filename VARCHAR, number BIGINT)")
         self.connection.executemany(
-            "INSERT INTO files VALUES (?, ?)", [(str(path), number) for number, path in enumerate(self.files)]
+            "INSERT INTO files VALUES (?, ?)", [(name, number) for number, name in enumerate(self._names)]
         )
-        self.connection.execute("SET VARIABLE shards = $shards", {"shards": [str(path) for path in self.files]})
+        self.connection.execute("SET VARIABLE shards = $shards", {"shards": self._names})
         columns = "".join(f", {value} AS {name}" for name, value in column_expressions(self.columns).items())
         self.connection.execute(
             f"CREATE TEMP VIEW stored AS SELECT (files.number << 32) + file_row_number AS row{columns} "  # noqa: S608
-            "FROM read_parquet(getvariable('shards'), filename = 'shard', file_row_number = true) "
+            "FROM read_parquet(getvariable('shards'), filename = 'shard', file_row_number = true, "
+            "hive_partitioning = false) "
             "JOIN files ON shard = files.filename"
         )
 
 
 def _single_rows(path: Path, places: list[int], columns: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield rows of a Parquet file with their places; one row group is in memory at a time."""
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path, CUT_AGAIN) as file:
         first = 0
         for group in range(file.num_row_groups):
             behind = first + file.metadata.row_group(group).num_rows

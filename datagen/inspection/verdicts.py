@@ -19,10 +19,13 @@ from datagen.inspection.stored_rows import StoredRows
 from datagen.judging import VERDICTS, judge_rows, was_judged
 from datagen.policies import CarriedPolicy
 from datagen.ray_tasks import side_by_side, start_ray
+from datagen.reading import open_parquet
+from datagen.run_directory import usable
 from datagen.stored_conversations import fault_of, id_of, messages_of
 from filters import Policy, PolicyError, load_policy
 
 _ROWS_A_CALL = 2048
+_REMEDY = "Write it anew; shards are cut anew by the command that wrote them, when manifest.json is deleted."
 _ROW_FIELD: "list[pa.Field[Any]]" = [pa.field("row", pa.int64())]
 NUMBERED_VERDICTS = pa.schema([*_ROW_FIELD, *VERDICTS])
 """Verdicts with the number of the row: of the shard in the upper 32 bits, and of the row in it."""
@@ -72,13 +75,12 @@ def judged_side(source: Path, policy: Policy, path: Path) -> Side:
     dropping = tuple(
         name for name, entry in zip(rules, policy.to_dict()["rules"], strict=True) if entry["action"] == "drop"
     )
-    if (source / "manifest.json").exists():
+    if (usable(source) / "manifest.json").exists():
         with StoredRows(source) as stored:
             if covers(stored.manifest, policy):
-                decided = stored.connection.sql(_DECIDE, params={"dropping": list(dropping), "rules": rules})
-                decided.write_parquet(str(path), compression="zstd")
+                stored.write(_DECIDE, path, dropping=list(dropping), rules=rules)
             else:
-                _judge(stored.files, policy, path)
+                _judge([file.absolute() for file in stored.files], policy, path)
     else:
         with tempfile.TemporaryDirectory(prefix="datagen-") as scratch:
             _judge(conversation_files(source, Path(scratch)), policy, path)
@@ -90,7 +92,7 @@ def run_side(stored: StoredRows, path: Path | None = None) -> Side:
     name, dropping = stored.manifest["policy"]["name"], tuple(stored.dropping)
     if path is None:
         return Side(str(stored.run), tuple(stored.files), dropping, numbered=False)
-    stored.connection.sql(_STORED).write_parquet(str(path), compression="zstd")
+    stored.write(_STORED, path)
     return Side(name, (path,), dropping, numbered=True)
 
 
@@ -125,7 +127,8 @@ def _judge(files: list[Path], policy: Policy, path: Path) -> None:
 
 def _row_groups(path: Path) -> Iterator[list[int]]:
     """Yield the row groups of a file, as many at a time as have enough rows to be worth a call."""
-    metadata = pq.read_metadata(path)
+    with open_parquet(path, _REMEDY) as file:
+        metadata = file.metadata
     gathered: list[int] = []
     rows = 0
     for group in range(metadata.num_row_groups):
@@ -139,7 +142,7 @@ def _row_groups(path: Path) -> Iterator[list[int]]:
 
 
 def _judge_groups(path: Path, number: int, groups: list[int], policy: CarriedPolicy) -> pa.Table:
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path, _REMEDY) as file:
         names = file.schema_arrow.names
         wanted = [
             name for name in ("id", "messages", "caption", "question", "answer", "state", "error") if name in names

@@ -128,7 +128,7 @@ def reader_of(table: Table, folder: Path, cache: Path | None) -> Callable[[Image
             try:
                 found = table.picture(row.number)
             except (OSError, ValueError) as error:  # pyarrow raises its own kinds of both
-                raise Failure("unreadable", f"the table is damaged here: {str(error)[:100]}") from error
+                raise Failure("unreadable", f"the table cannot be read here: {str(error)[:100]}") from error
             if isinstance(found, bytes):
                 return found
             place = found

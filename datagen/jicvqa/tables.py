@@ -6,6 +6,7 @@ stand in a column `image` (embedded as the Hugging Face Image feature, as bytes 
 """
 
 import csv
+import glob
 import os
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from datagen.errors import DatagenError, nearest
+from datagen.errors import DatagenError, nearest, system_error
 
 _ALSO_CALLED = {"category": ("category", "label", "class"), "id": ("id", "image_id", "key")}
 _PLACES = ("image", "path", "file_name", "image_path")
@@ -178,6 +179,8 @@ def open_table(name: str) -> Table:
             return _CsvTable(path)
         if path.suffix == ".parquet" and path.exists():
             return _ParquetTable(path)
+        if path.is_dir() and glob.has_magic(name):
+            raise DatagenError(f"The folder {name} has characters that datasets takes for a pattern; rename it.")
         if path.is_dir() or (name.count("/") == 1 and not path.suffix):
             return _HubTable(name)
     except DatagenError:
@@ -243,6 +246,8 @@ def _records(table: Table, shown: str) -> Iterator[Mapping[str, Any]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatagenError(f"{shown} is no CSV in UTF-8 after row {number}: {error}. Save it as UTF-8.") from error
     except (OSError, ValueError) as error:  # pyarrow raises its own kinds of both
+        if isinstance(error, OSError) and error.errno:
+            raise DatagenError(system_error(error, shown)) from error
         reason = " ".join(str(error).split())[:200]
         raise DatagenError(f"{shown} cannot be read after row {number} ({reason}); the file is damaged.") from error
 
