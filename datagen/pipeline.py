@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,9 +63,7 @@ def run(recipe: Recipe, out: Path, console: Console, *, fresh: bool = False, ret
 def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_failed: bool) -> Outcome:
     policy = read_policy(recipe.policy)
     directory = RunDirectory(out.absolute())
-    source: Source | None = None
-    if fresh or not directory.index.exists():
-        source = _looked_at(recipe, directory.path)
+    source = _looked_at(recipe, directory.path) if fresh or not directory.index.exists() else None
     with directory.locked():
         directory.wait_for_workers(console)
         if fresh:
@@ -72,56 +71,79 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
             check_given_endpoints(recipe)  # before anything is thrown away
             directory.clear()
         resumed = directory.claim(recipe)
-        listed_before = directory.index.exists()
-        if not listed_before:
-            check_given_endpoints(recipe)  # before a source is listed, which may take long
-            listing = directory.listing()
-            source = source or _looked_at(recipe, directory.path)
-            passed_over = run_remotely(_list, source, recipe.images.max_bytes, listing, recipe.output.part_rows)
-            check_rows_of_index(Index(listing), directory.parts)
-            listing.replace(directory.index)
-            if passed_over:
-                console.print(f"Not taken for pictures by their names: {passed_over}.", markup=False, soft_wrap=True)
-        index = Index(directory.index)
-        if listed_before:
-            console.print(_listed_before(directory, index), markup=False, soft_wrap=True)
-        source = index.settled(recipe.source)
+        index = _index(recipe, directory, source, console)
         if retry_failed:
             again = sum(reopen_failed(directory.parts, number) for number in range(index.parts))
             console.print(f"{again:,} failed images are tried again.")
         numbers = directory.unsealed(index)
         directory.note_policy(policy.digest, at_work=bool(numbers))
-        making = 0.0
-        progress: list[Progress] = []
-        if numbers:
-            source = source or settled(recipe.source, recipe.images.max_bytes)  # an index of an older version
-            open_source(source, recipe.images.max_bytes)  # one that is gone stops the run, and fails no row
-            directory.note_uncut()
-            sealed = sorted(set(range(index.parts)).difference(numbers))
-            before = states_of(part_path(directory.parts, number) for number in sealed)
-            if resumed:
-                console.print(f"Going on: {before.total():,} of {index.count:,} images are in complete parts.")
-            with (
-                served(recipe, directory.path, console) as engines,
-                ProgressLine(console, index.count, before) as line,
-            ):
-                made_from = engines.recipe.model_copy(update={"source": source})
-                job = Job(made_from, CarriedPolicy.of(policy), directory.index, directory.parts, engines.keys)
-                started = time.monotonic()
-                progress = make_parts(job, numbers, recipe.workers, line, engines.check)
-                making = time.monotonic() - started
-        started = time.monotonic()
+        made = _make(recipe, directory, policy, index, numbers, console, resumed=resumed) if numbers else _Made()
+        cutting_started = time.monotonic()
         manifest = _cut(recipe, directory, policy, index, console)
-        cutting = time.monotonic() - started
+        ended = time.monotonic()
         directory.note_session(
-            making_seconds=making,
-            cutting_seconds=cutting,
-            images=sum(worker.states.total() for worker in progress),
-            prompt_tokens=sum(worker.prompt_tokens for worker in progress),
-            completion_tokens=sum(worker.completion_tokens for worker in progress),
-            retries=sum(worker.retries for worker in progress),
+            making_seconds=made.seconds,
+            cutting_seconds=ended - cutting_started,
+            images=sum(worker.states.total() for worker in made.progress),
+            prompt_tokens=sum(worker.prompt_tokens for worker in made.progress),
+            completion_tokens=sum(worker.completion_tokens for worker in made.progress),
+            retries=sum(worker.retries for worker in made.progress),
         )
-    return Outcome(directory, manifest, making + cutting)
+    return Outcome(directory, manifest, made.seconds + ended - cutting_started)
+
+
+def _index(recipe: Recipe, directory: RunDirectory, source: Source | None, console: Console) -> Index:
+    """Return the index, listing the source if there is none yet."""
+    if directory.index.exists():
+        index = Index(directory.index)
+        console.print(_listed_before(directory, index), markup=False, soft_wrap=True)
+        return index
+    check_given_endpoints(recipe)  # before a source is listed, which may take long
+    listing = directory.listing()
+    source = source or _looked_at(recipe, directory.path)
+    passed_over = run_remotely(_list, source, recipe.images.max_bytes, listing, recipe.output.part_rows)
+    check_rows_of_index(Index(listing), directory.parts)
+    listing.replace(directory.index)
+    if passed_over:
+        console.print(f"Not taken for pictures by their names: {passed_over}.", markup=False, soft_wrap=True)
+    return Index(directory.index)
+
+
+class _Made(NamedTuple):
+    """What the workers did, and how long it took."""
+
+    progress: Sequence[Progress] = ()
+    seconds: float = 0.0
+
+
+def _make(
+    recipe: Recipe,
+    directory: RunDirectory,
+    policy: Policy,
+    index: Index,
+    numbers: Sequence[int],
+    console: Console,
+    *,
+    resumed: bool,
+) -> _Made:
+    """Make the parts that are not complete."""
+    # An index of an older version does not say how the source is read.
+    source = index.settled(recipe.source) or settled(recipe.source, recipe.images.max_bytes)
+    open_source(source, recipe.images.max_bytes)  # one that is gone stops the run, and fails no row
+    directory.note_uncut()
+    sealed = sorted(set(range(index.parts)).difference(numbers))
+    before = states_of(part_path(directory.parts, number) for number in sealed)
+    if resumed:
+        console.print(f"Going on: {before.total():,} of {index.count:,} images are in complete parts.")
+    with (
+        served(recipe, directory.path, console) as engines,
+        ProgressLine(console, index.count, before) as line,
+    ):
+        made_from = engines.recipe.model_copy(update={"source": source})
+        job = Job(made_from, CarriedPolicy.of(policy), directory.index, directory.parts, engines.keys)
+        started = time.monotonic()
+        progress = make_parts(job, numbers, recipe.workers, line, engines.check)
+        return _Made(progress, time.monotonic() - started)
 
 
 def _listed_before(directory: RunDirectory, index: Index) -> str:
