@@ -151,13 +151,13 @@ def test_a_row_that_is_lost_is_noticed(
     part = out / "parts" / "part-000001.parquet"
     pq.write_table(pq.read_table(part).slice(1), part)
     (out / "manifest.json").unlink()
-    with pytest.raises(AccountingError, match="43 images went in, but 42 rows came out"):
+    with pytest.raises(AccountingError, match=r"has other images than the index: image 8 is absent there and"):
         run(recipe, out, quiet)
     command = [sys.executable, "-m", "datagen", "run", str(tmp_path / "recipe.yaml"), "--out", str(out)]
     command += ["--images", str(pictures), "--endpoint", fake_server.endpoint]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert "43 images went in, but 42 rows came out" in result.stderr
+    assert "has other images than the index" in result.stderr
 
 
 def test_a_picture_that_is_damaged_on_disk_is_named_and_done_again(
@@ -172,7 +172,7 @@ def test_a_picture_that_is_damaged_on_disk_is_named_and_done_again(
     content[700] ^= 0xFF
     tar.write_bytes(content)
     (out / "manifest.json").unlink()
-    with pytest.raises(DatagenError, match=r"Delete part-000000\.parquet and part-000000\.tar and run again"):
+    with pytest.raises(DatagenError, match=r"delete part-000000\.parquet and part-000000\.tar and run again"):
         run(recipe, out, quiet)
     assert shard_digests(out) == before
     (out / "parts" / "part-000000.parquet").unlink()
