@@ -39,6 +39,7 @@ def find_conversations(source: Path) -> list[Path]:
     Raises:
         DatagenError: there are none, they are something else, or columns are missing.
     """
+    source = source.absolute()  # Arrow takes a relative `~` or `s3:` for more than a name
     if source.is_dir():
         files = _listed_shards(source) or _files_in(source)
     elif source.is_file():

@@ -628,3 +628,14 @@ def test_an_array_or_objects_are_read_the_same_in_pieces_of_any_size(
         with (folder / "in.json").open(encoding="utf-8", newline="\n") as stream:
             found = [item.document for item in json_conversations._values(stream, folder / "in.json")]
     assert json.dumps(found) == json.dumps(rows)
+
+
+@pytest.mark.parametrize("name", ["~", "s3:x", "-x", "a*b", "state=kept"])
+def test_a_relative_path_is_a_path_whatever_it_looks_like(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).mkdir()
+    pq.write_table(pa.Table.from_pylist(PAIRS), tmp_path / name / "rows.parquet")
+    filtered(Path(name), tmp_path / "out")
+    assert {row["id"]: row["state"] for row in rows_of(tmp_path / "out")} == BOTH
