@@ -27,6 +27,7 @@ _LOOK_SECONDS = 0.5
 _GOODBYE_SECONDS = 10.0
 _NOTICE_SECONDS = 20.0
 _PLACE_SECONDS = 600.0
+_SILENT_SECONDS = 300.0
 _MOST_DEATHS = 5
 
 
@@ -71,12 +72,18 @@ class _Member:
     ready: bool = False
     parts: dict[Any, int] = field(default_factory=dict)
     asked: Any = None
+    asked_at: float = 0.0
     progress: Progress = field(default_factory=lambda: Progress(Counter(), 0, 0, 0))
 
     @property
     def calls(self) -> list[Any]:
         """The calls whose end is waited for."""
         return [*self.parts] if self.ready else [self.opening]
+
+    @property
+    def silence(self) -> float:
+        """The seconds for which it has not told its progress, though it was asked."""
+        return time.monotonic() - self.asked_at if self.asked is not None else 0.0
 
 
 class _Fleet:
@@ -121,6 +128,8 @@ class _Fleet:
             if member in self._members:
                 self._end(member, reference)
         self.ask_progress()
+        for member in [member for member in self._members if member.silence > _SILENT_SECONDS]:
+            self._replace(member, f"it has not answered for {member.silence:.0f} s")
         self._look_for_places()
 
     def _end(self, member: _Member, reference: Any) -> None:
@@ -130,7 +139,7 @@ class _Fleet:
         except RayTaskError:
             raise
         except RayError as error:
-            self._replace(member, error)
+            self._replace(member, last_line(error))
             return
         member.parts.pop(reference, None)
         member.ready = True
@@ -149,7 +158,7 @@ class _Fleet:
         actor: Any = self._actor.remote(self._job)
         self._members.append(_Member(actor, actor.ready.remote()))
 
-    def _replace(self, member: _Member, error: RayError) -> None:
+    def _replace(self, member: _Member, reason: str) -> None:
         """Give the parts of a worker that is lost to others, and start another one in its stead.
 
         Raises:
@@ -160,12 +169,12 @@ class _Fleet:
         self._made_at_death = made
         if self._deaths >= _MOST_DEATHS:
             raise DatagenError(
-                f"{self._deaths} Ray workers ended one after the other and finished no image (the last one: "
-                f"{last_line(error)}). See that every machine has the same datagen and memory to spare, and look at "
-                "Ray's logs; then run the same command: what is done is kept."
-            ) from error
+                f"{self._deaths} Ray workers ended one after the other and finished no image (the last one: {reason}). "
+                "See that every machine has the same datagen and memory to spare, and look at Ray's logs; then run the "
+                "same command: what is done is kept."
+            )
         told = "was lost" if member.ready else "did not start"
-        self._line.say(f"A worker {told} ({last_line(error)}); its images go to another one.")
+        self._line.say(f"A worker {told} ({reason}); its images go to another one.")
         self._members.remove(member)
         self._lost.append(member.progress)
         self._waiting.extendleft(sorted(member.parts.values(), reverse=True))
@@ -199,7 +208,7 @@ class _Fleet:
         """Hear from the workers what they have done; with `wait`, for a moment, else what has come in."""
         for member in self._members:
             if member.ready and member.asked is None:
-                member.asked = member.actor.progress.remote()
+                member.asked, member.asked_at = member.actor.progress.remote(), time.monotonic()
         asked = {member.asked: member for member in self._members if member.asked is not None}
         if not asked:
             return

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -165,6 +166,27 @@ def test_workers_that_die_one_after_another_stop_the_run_with_a_sentence(
     monkeypatch.setattr(fleet, "Worker", Dying)
     with pytest.raises(DatagenError, match=r"5 Ray workers ended one after the other and finished no image"):
         make_parts(job)
+
+
+def test_a_worker_that_is_there_and_does_nothing_is_replaced(
+    images: Path, fake_server: FakeServer, make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = tmp_path / "stopped"
+
+    class Hanging(Worker):
+        async def make_part(self, number: int) -> int:
+            if not stopped.exists():
+                stopped.touch()
+                os.kill(os.getpid(), signal.SIGSTOP)
+            return await super().make_part(number)
+
+    monkeypatch.setattr(fleet, "Worker", Hanging)
+    monkeypatch.setattr(fleet, "_SILENT_SECONDS", 2.0)
+    console = Console(file=io.StringIO(), width=200)
+    recipe = make_recipe(images, fake_server.endpoint, source__limit=16)
+    outcome = run(recipe, tmp_path / "out", console)
+    assert outcome.manifest["counts"]["inputs"] == 16
+    assert console.file.getvalue().count("A worker was lost (it has not answered for 2 s)") == 1
 
 
 def test_a_worker_that_ray_cannot_place_is_not_waited_for_without_limit(
