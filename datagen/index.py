@@ -86,16 +86,21 @@ def write_index(
             count += len(rows)
     if not count:
         unfinished.unlink()
-        others = f" among {told(source.passed_over)}" if source.passed_over else ""
-        raise DatagenError(
-            f"The source holds no images{others}; check source.path (--images), and source.column for tables."
-        )
+        raise no_images(source)
     os.replace(unfinished, path)  # noqa: PTH105
     return count
 
 
 def _cells(entry: Entry) -> tuple[str, bytes, int, int, str, str]:
     return entry.key, entry.path, entry.row, entry.row_group, entry.url, entry.license
+
+
+def no_images(source: Source) -> DatagenError:
+    """Return what is said of a source that was listed and is empty."""
+    others = f" among {told(source.passed_over)}" if source.passed_over else ""
+    return DatagenError(
+        f"The source holds no images{others}; check source.path (--images), and source.column for tables."
+    )
 
 
 class Index:

@@ -14,7 +14,7 @@ from datagen.cut import cut, read_manifest, shards_are_there
 from datagen.errors import DatagenError, InterruptedRunError
 from datagen.fleet import make_parts
 from datagen.identity import identity, published
-from datagen.index import Index, write_index
+from datagen.index import Index, no_images, write_index
 from datagen.judging import judge_parts
 from datagen.parts import part_path, reopen_failed
 from datagen.policies import CarriedPolicy, policy_facts, read_policy
@@ -166,9 +166,11 @@ def _looked_at(recipe: Recipe, out: Path) -> Source:
             f"--out {out} lies in source.path {folder}, and what is written would be among the pictures; choose an "
             "--out outside of it."
         )
-    source = settled(recipe.source, recipe.images.max_bytes)
-    next(open_source(source, recipe.images.max_bytes).entries(), None)
-    return source
+    decided = settled(recipe.source, recipe.images.max_bytes)
+    source = open_source(decided, recipe.images.max_bytes)
+    if next(source.entries(), None) is None:
+        raise no_images(source)
+    return decided
 
 
 def _list(settings: Source, max_bytes: int, path: Path, part_rows: int) -> str:

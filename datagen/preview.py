@@ -9,8 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from datagen.console import on_one_line, styled
-from datagen.errors import DatagenError
-from datagen.index import Listed, row_id
+from datagen.index import Listed, no_images, row_id
 from datagen.policies import CarriedPolicy, read_policy
 from datagen.progress import duration
 from datagen.recipe import Recipe
@@ -57,7 +56,8 @@ def _draw(recipe: Recipe, count: int) -> tuple[list[Listed], int]:
     draw = random.Random(recipe.seed)
     kept: list[tuple[int, Entry]] = []
     total = 0
-    for position, entry in enumerate(open_source(recipe.source, recipe.images.max_bytes).entries()):
+    source = open_source(recipe.source, recipe.images.max_bytes)
+    for position, entry in enumerate(source.entries()):
         if recipe.source.limit is not None and position >= recipe.source.limit:
             break
         total = position + 1
@@ -66,7 +66,7 @@ def _draw(recipe: Recipe, count: int) -> tuple[list[Listed], int]:
         elif (place := draw.randrange(total)) < count:
             kept[place] = (position, entry)
     if not kept:
-        raise DatagenError("The source holds no images; check source.path (--images).")
+        raise no_images(source)
     return [Listed(position, row_id(entry.key), entry) for position, entry in sorted(kept)], total
 
 

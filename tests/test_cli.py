@@ -1,20 +1,15 @@
 """Wrong input at the command line: one sentence that says what to do, a non-zero exit code, no traceback."""
 
-import os
-import signal
 import subprocess
 import sys
-import time
 from importlib.metadata import version
 from pathlib import Path
 
-import orjson
 import pytest
 
 from benchmarks.stored_runs import write_run
 from datagen import cli
-from datagen.parts import part_path
-from tests.conftest import ROOT, FakeServer, called, free_port, picture, started_fake_server
+from tests.conftest import ROOT, FakeServer, called, free_port, picture
 
 RECIPE = """
 source: {path: pictures}
@@ -214,57 +209,6 @@ def test_the_version_is_printed(command: list[str]) -> None:
         [sys.executable, *command, "--version"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, f"{version('datagen')}\n", "")
-
-
-def test_an_interrupted_run_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None:
-    with started_fake_server(latency=0.3) as server:
-        recipe = write_recipe(tmp_path, server.endpoint)
-        for number in range(64):
-            (tmp_path / "pictures" / f"{number}.jpg").write_bytes(picture(number))
-        command = [sys.executable, "-m", "datagen", "run", str(recipe), "--out", str(tmp_path / "out")]
-        command += ["--set", "workers=1", "--set", "in_flight=4"]
-        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-        while server.statistics()["requests"] < 20 and process.poll() is None:
-            time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == 130, errors
-        assert "the same command goes on" in errors
-        assert "Traceback" not in errors
-        time.sleep(1.0)  # answers under way arrive at nobody
-        before = server.statistics()
-        result = datagen("run", recipe, "--out", tmp_path / "out", "--set", "workers=1")
-        assert result.returncode == 0, result.stderr
-        after = server.statistics()
-        repeated = [seed for seed, count in after["by_seed"].items() if count > 1]
-        assert before["requests"] >= 20
-        # A conversation that was under way is held anew: at most in_flight images with two calls each.
-        assert len(repeated) <= 4 * 2
-        assert set(before["by_seed"]) <= set(after["by_seed"])
-        manifest = orjson.loads((tmp_path / "out" / "manifest.json").read_bytes())
-        assert manifest["counts"]["inputs"] == 64
-        assert part_path(tmp_path / "out" / "parts", 7).exists()
-
-
-def test_a_killed_driver_pays_only_for_what_was_under_way(tmp_path: Path) -> None:
-    with started_fake_server(latency=0.3) as server:
-        recipe = write_recipe(tmp_path, server.endpoint)
-        for number in range(48):
-            (tmp_path / "pictures" / f"{number}.jpg").write_bytes(picture(number))
-        command = [sys.executable, "-m", "datagen", "run", str(recipe), "--out", str(tmp_path / "out")]
-        command += ["--set", "workers=1", "--set", "in_flight=4"]
-        process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
-        while server.statistics()["requests"] < 20 and process.poll() is None:
-            time.sleep(0.1)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        time.sleep(3.0)  # Ray's processes notice that their driver is gone
-        result = datagen("run", recipe, "--out", tmp_path / "out")
-        assert result.returncode == 0, result.stderr
-        after = server.statistics()
-        repeated = [seed for seed, count in after["by_seed"].items() if count > 1]
-        assert len(repeated) <= 4 * 2
-        assert len(after["by_seed"]) == 48 * 2
 
 
 @pytest.mark.parametrize(

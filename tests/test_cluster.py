@@ -27,7 +27,7 @@ from datagen.worker import Job, Worker
 from tests.conftest import ROOT, FakeServer, MakeRecipe, picture, started_fake_server
 from tests.without_ray import run_here, shard_digests
 
-IMAGES = 64
+IMAGES = 40
 
 
 @pytest.fixture

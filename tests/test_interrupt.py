@@ -24,14 +24,14 @@ from datagen.parts import Journal
 from datagen.run_directory import RunDirectory
 from tests.conftest import ROOT, FakeServer, picture, started_fake_server
 
-IMAGES = 48
+IMAGES = 24
 RECIPE = """
 source: {path: pictures}
 engines: {vlm: {model: fake-vlm}}
 stages: [{prompt: caption, engine: vlm}, {prompt: question_answer, engine: vlm}]
 workers: 1
 in_flight: 4
-output: {part_rows: 8}
+output: {part_rows: 4}
 """
 SERVER = """
 import sys

@@ -107,9 +107,10 @@ def test_the_circular_edition_has_every_option_in_every_place(small_build: Path)
 
 
 def test_vlmevalkit_gets_letters_and_pictures_in_base64(small_build: Path) -> None:
-    csv.field_size_limit(sys.maxsize)
+    usual = csv.field_size_limit(sys.maxsize)
     with (small_build / "vlmevalkit" / "JIC-VQA.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
+    csv.field_size_limit(usual)
     answers = {question.id: question for question in load_benchmark(small_build).questions}
     assert len(rows) == 48
     for row, question in zip(rows, answers.values(), strict=True):
