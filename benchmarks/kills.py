@@ -55,6 +55,7 @@ VICTIMS = ("worker", "server", "driver")
 _LATENCY = 0.1
 _DOOMED = 0.7  # the share of drivers that are killed
 _ORPHAN_SECONDS = 5.0
+_LOGGED_LATE = 0.05  # a request is on its way for a moment: sent before a kill, logged after it
 _APART = 0.5  # longer than a conversation, so that each repeated call has one kill to blame
 
 
@@ -242,7 +243,7 @@ def repeated_by_kill(log: list[tuple[float, str]], kills: list[Kill]) -> tuple[C
     unexplained = 0
     for moment, seed in log:
         if seed in came:
-            kill = bisect_left(moments, came[seed])
+            kill = bisect_left(moments, came[seed] - _LOGGED_LATE)
             if kill < len(moments) and moments[kill] <= moment:
                 repeated[kill] += 1
             elif kill and kills[kill - 1].victim == "driver" and came[seed] < moments[kill - 1] + _ORPHAN_SECONDS:
