@@ -79,6 +79,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Program:
             return [sys.executable, *command(model, port)]
 
         monkeypatch.setattr(server_module, "serve_command", serve_command)
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))  # a server does not look where it is started
 
     return start
 
