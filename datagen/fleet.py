@@ -100,6 +100,7 @@ class _Fleet:
         self._most_parts = min(PARTS_AT_ONCE, -(-len(numbers) // size))
         self._lost: list[Progress] = []
         self._deaths = 0
+        self._most_deaths = max(_MOST_DEATHS, 3 * size)  # a machine that is lost takes many workers at once
         self._made_at_death = 0
         self._alone_since = time.monotonic()
         self._notice_at = self._alone_since + _NOTICE_SECONDS
@@ -167,7 +168,7 @@ class _Fleet:
         made = sum(progress.states.total() for progress in self.progress())
         self._deaths = self._deaths + 1 if made == self._made_at_death else 1
         self._made_at_death = made
-        if self._deaths >= _MOST_DEATHS:
+        if self._deaths >= self._most_deaths:
             raise DatagenError(
                 f"{self._deaths} Ray workers ended one after the other and finished no image (the last one: {reason}). "
                 "See that every machine has the same datagen and memory to spare, and look at Ray's logs; then run the "
@@ -191,18 +192,18 @@ class _Fleet:
         if any(member.ready for member in self._members):
             self._alone_since, self._notice_at = now, now + _NOTICE_SECONDS
             return
-        free = free_cpus() if now >= self._notice_at else 0.0
-        state = (
-            f"Ray has started no worker for {now - self._alone_since:.0f} s: {free:g} of its {cpus():g} CPUs are free"
-        )
-        if now - self._alone_since >= _PLACE_SECONDS:
+        waited = now - self._alone_since
+        given_up = waited >= _PLACE_SECONDS
+        if not given_up and now < self._notice_at:
+            return
+        state = f"Ray has started no worker for {waited:.0f} s: {free_cpus():g} of its {cpus():g} CPUs are free"
+        if given_up:
             raise DatagenError(
                 f"{state}. See that its machines run this Python and have a CPU to spare (ray status), then run the "
                 "same command: what is done is kept."
             )
-        if now >= self._notice_at:
-            self._line.say(f"{state}. Waiting.")
-            self._notice_at = now + 3 * _NOTICE_SECONDS
+        self._line.say(f"{state}. Waiting.")
+        self._notice_at = now + 3 * _NOTICE_SECONDS
 
     def ask_progress(self, *, wait: bool = False) -> None:
         """Hear from the workers what they have done; with `wait`, for a moment, else what has come in."""

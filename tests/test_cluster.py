@@ -169,6 +169,27 @@ def test_workers_that_die_one_after_another_stop_the_run_with_a_sentence(
         make_parts(job)
 
 
+def test_many_workers_that_are_lost_at_once_do_not_stop_the_run(
+    images: Path, fake_server: FakeServer, make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = tmp_path / "lost"
+    lost.mkdir()
+
+    class OnTheLostMachine(Worker):
+        async def make_part(self, number: int) -> int:
+            if len(list(lost.iterdir())) < 4:
+                (lost / str(os.getpid())).touch()
+                os._exit(1)
+            return await super().make_part(number)
+
+    monkeypatch.setattr(fleet, "Worker", OnTheLostMachine)
+    monkeypatch.setattr(fleet, "_MOST_DEATHS", 2)
+    console = Console(file=io.StringIO(), width=200)
+    recipe = make_recipe(images, fake_server.endpoint, source__limit=16, workers=4, output__part_rows=4)
+    assert run(recipe, tmp_path / "out", console).manifest["counts"]["inputs"] == 16
+    assert console.file.getvalue().count("A worker was lost") >= 4
+
+
 def test_a_worker_that_is_there_and_does_nothing_is_replaced(
     images: Path, fake_server: FakeServer, make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
