@@ -190,7 +190,7 @@ def rows_under_way(folder: Path, number: int) -> list[PartRow]:
     return [row for row, _ in _read_journal(journal.read_bytes(), journal)] if journal.exists() else []
 
 
-def has_answers(row: Row) -> bool:
+def only_a_rule_failed(row: Row) -> bool:
     """Whether nothing but a rule failed on a row: judging it again is enough, and no model need be asked."""
     return row.error is not None and row.error.class_ == "rule_error"
 
@@ -209,7 +209,7 @@ def reopen_failed(folder: Path, number: int) -> int:
             rows = [PartRow.model_validate(row) for row in file.read().to_pylist()]
     else:
         return 0
-    kept = [row for row in rows if row.state != "failed" or has_answers(row)]
+    kept = [row for row in rows if row.state != "failed" or only_a_rule_failed(row)]
     if len(kept) < len(rows):
         unfinished = sealed.with_suffix(".unfinished")
         with writing(unfinished):

@@ -112,6 +112,14 @@ def picture(seed: int, size: tuple[int, int] = (96, 64), image_format: str = "JP
     return encoded.getvalue()
 
 
+def write_pictures(folder: Path, count: int) -> Path:
+    """Make a folder with so many good pictures."""
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"{number:02}.jpg").write_bytes(picture(number))
+    return folder
+
+
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """A folder with 40 good pictures, some below it, and three broken files."""

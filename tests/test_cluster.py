@@ -24,7 +24,7 @@ from datagen.progress import ProgressLine
 from datagen.recipe import Recipe
 from datagen.sources import open_source
 from datagen.worker import Job, Worker
-from tests.conftest import ROOT, FakeServer, MakeRecipe, picture, started_fake_server
+from tests.conftest import ROOT, FakeServer, MakeRecipe, started_fake_server, write_pictures
 from tests.without_ray import run_here, shard_digests
 
 IMAGES = 40
@@ -32,11 +32,7 @@ IMAGES = 40
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for number in range(IMAGES):
-        (folder / f"{number:02}.jpg").write_bytes(picture(number))
-    return folder
+    return write_pictures(tmp_path / "pictures", IMAGES)
 
 
 @pytest.fixture

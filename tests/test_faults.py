@@ -10,7 +10,7 @@ import pytest
 from benchmarks.faults import CASES, Case
 from datagen.errors import DatagenError
 from datagen.recipe import Recipe
-from tests.conftest import FakeServer, MakeRecipe, free_port, picture
+from tests.conftest import FakeServer, MakeRecipe, free_port, write_pictures
 from tests.without_ray import run_here, shard_digests, states
 
 IMAGES = 24
@@ -19,11 +19,7 @@ IN_FLIGHT = 8
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for number in range(IMAGES):
-        (folder / f"{number:02}.jpg").write_bytes(picture(number))
-    return folder
+    return write_pictures(tmp_path / "pictures", IMAGES)
 
 
 def recipe_for(make_recipe: MakeRecipe, images: Path, *endpoints: str, **changes: Any) -> Recipe:

@@ -1,7 +1,6 @@
 """A table of paths or URLs: CSV, TSV, JSON lines or Parquet."""
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import pyarrow as pa
 from datagen import recipe
 from datagen.errors import DatagenError, nearest
 from datagen.failures import Failure
+from datagen.plain_names import plain_names
 from datagen.sources import Entry
 from datagen.sources.cells import holds
 from datagen.sources.folder import files_of_kind
@@ -67,8 +67,8 @@ class TableSource:
         columns = self._columns
         texts = {"place": self.column} | {name: name for name in ("url", "license") if name in columns}
         selected = {name: _text(texts.get(name)) for name in ("place", "url", "license")}
-        with self._opened() as (connection, link):
-            self._relation(connection, link, list(dict.fromkeys(texts.values()))).create_view("listing")
+        with self._opened() as (connection, name):
+            self._relation(connection, name, list(dict.fromkeys(texts.values()))).create_view("listing")
             rows = connection.execute(_LISTING.format_map(selected))
             while batch := rows.fetchmany(1024):
                 for row in batch:
@@ -84,17 +84,12 @@ class TableSource:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-        r"""Yield a connection, and the table under a name without `*`, `?`, `[`, `\` and `=`.
-
-        Of those DuckDB makes patterns and partitions.
-        """
-        with tempfile.TemporaryDirectory(prefix="datagen-") as folder, duckdb.connect() as connection:
-            link = Path(folder, "table")
-            link.symlink_to(self._table.absolute())
+        """Yield a connection, and the name that the table has for it."""
+        with plain_names(self._table) as (name,), duckdb.connect() as connection:
             try:
-                yield connection, str(link)
+                yield connection, name
             except duckdb.Error as error:
-                reason = str(error).splitlines()[0].replace(str(link), str(self._table))
+                reason = str(error).splitlines()[0].replace(name, str(self._table))
                 raise DatagenError(
                     f"source.path: the table {self._table} cannot be read ({reason}). Tables are UTF-8: .csv and .tsv "
                     "with a header line, .jsonl with one object a line, or .parquet."
@@ -114,16 +109,15 @@ class TableSource:
         if self._is_parquet:
             files = files_of_kind(self._table, ".parquet")
             return list(dict.fromkeys(name for path in files for name in open_parquet(path).schema_arrow.names))
-        with self._opened() as (connection, link):
-            return self._relation(connection, link, []).columns
+        with self._opened() as (connection, name):
+            return self._relation(connection, name, []).columns
 
     def _relation(
-        self, connection: duckdb.DuckDBPyConnection, link: str, columns: list[str]
+        self, connection: duckdb.DuckDBPyConnection, name: str, columns: list[str]
     ) -> duckdb.DuckDBPyRelation:
         """Open the table; of JSON and Parquet these columns alone, as they are written (names may look like dates)."""
         if self._is_parquet:
             return connection.from_arrow(self._batches(columns))
-        name = re.sub(r"([*?\[])", r"[\1]", link)  # TMPDIR may have any name
         if self._table.suffix.lower() in (".csv", ".tsv"):
             return connection.read_csv(name, header=True, all_varchar=True, hive_partitioning=False)
         types = dict.fromkeys(columns, "VARCHAR") or None
