@@ -2,8 +2,8 @@
 
     python -m benchmarks.faults [--images 60]
 
-`CASES` are the faults that single requests meet; tests/test_faults.py proves the same outcomes. The others are about
-whole servers: one that restarts, one of two that dies and comes back, all of them gone.
+`CASES` are the faults that single requests meet; tests/pipeline/test_faults.py proves the same outcomes. The others
+are about whole servers: one that restarts, one of two that dies and comes back, all of them gone.
 """
 
 import argparse

@@ -18,14 +18,14 @@ from PIL import Image
 from rich.console import Console
 
 from benchmarks.memory import peak_megabytes
-from datagen.images import prepare
-from datagen.index import Index, Listed, write_index
-from datagen.parts import Journal
-from datagen.policies import read_policy
+from datagen.pictures.picture import prepare
 from datagen.recipe import Images, Recipe, load_recipe
 from datagen.records import Call, Message, Row
-from datagen.run_directory import RunDirectory
 from datagen.sources import Entry
+from datagen.store.index import Index, Listed, write_index
+from datagen.store.journal import Journal
+from datagen.store.policies import read_policy
+from datagen.store.run_directory import RunDirectory
 from prompts import Prompt
 
 RECIPE = """

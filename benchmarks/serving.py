@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from rich.console import Console
 
-from datagen.engine.server import RunningServer, local_server
+from datagen.engines.servers.vllm import RunningServer, local_server
 from prompts import load_prompt
 
 ROOT = Path(__file__).parent.parent

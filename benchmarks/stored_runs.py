@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw
 
 from datagen.recipe import Output
 from datagen.records import STATES, shard_schema
-from datagen.run_directory import PROVENANCE, write_json
-from datagen.shards import RollingShards
+from datagen.store.run_directory import PROVENANCE, write_json
+from datagen.store.shards import RollingShards
 from filters import load_policy
 from prompts import load_prompt
 

@@ -24,11 +24,11 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from datagen.engine.client import ChatClient
-from datagen.images import prepare
-from datagen.parts import Journal
+from datagen.engines.openai import ChatClient
+from datagen.pictures.picture import prepare
 from datagen.recipe import Images
 from datagen.records import Row
+from datagen.store.journal import Journal
 from filters import load_policy
 from prompts import Sampling
 

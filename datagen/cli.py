@@ -86,8 +86,8 @@ def run(
 
     The same command goes on where an interrupted run stopped.
     """
-    from datagen.pipeline import run as run_recipe
-    from datagen.summary import check_outcome, console, print_summary
+    from datagen.pipeline.run import run as run_recipe
+    from datagen.pipeline.summary import check_outcome, console, print_summary
 
     loaded = _load(recipe, images, endpoint, model, limit, set_)
     outcome = run_recipe(loaded, out, console, fresh=fresh, retry_failed=retry_failed)
@@ -106,8 +106,8 @@ def preview(
     set_: SetOption = None,
 ) -> None:
     """Show the real prompts, answers and verdicts for a few images, and an estimate for all."""
-    from datagen.preview import preview as preview_recipe
-    from datagen.summary import console
+    from datagen.pipeline.preview import preview as preview_recipe
+    from datagen.pipeline.summary import console
 
     preview_recipe(_load(recipe, images, endpoint, model, limit, set_), count, console)
 
@@ -128,10 +128,10 @@ def filter_(
     INPUT is a run's directory, Parquet or JSON with id and messages, or id, question and answer; whole numbers as ids
     become text, and other columns are kept.
     """
-    from datagen.filtering import filter_rows
-    from datagen.policies import read_policy
+    from datagen.pipeline.filtering import filter_rows
+    from datagen.pipeline.summary import check_outcome, console, print_counts
     from datagen.recipe import Output
-    from datagen.summary import check_outcome, console, print_counts
+    from datagen.store.policies import read_policy
 
     if what_if is not None:
         from datagen.inspection.recutting import what_if as difference_of
@@ -158,7 +158,7 @@ def report(
     from datagen.inspection.report import report_of
     from datagen.inspection.report_page import write_report_page
     from datagen.inspection.terminal import print_report
-    from datagen.summary import console
+    from datagen.pipeline.summary import console
 
     made = write_report_page(run, html, seed) if html is not None else report_of(run)
     if json:
@@ -183,8 +183,8 @@ def recut(
     from datagen.inspection.difference_page import write_difference_page
     from datagen.inspection.recutting import recut as recut_run
     from datagen.inspection.terminal import print_difference
-    from datagen.policies import read_policy
-    from datagen.summary import check_outcome, console, print_counts
+    from datagen.pipeline.summary import check_outcome, console, print_counts
+    from datagen.store.policies import read_policy
 
     difference, manifest = recut_run(run, read_policy(policy), out)
     if html is not None:
@@ -210,7 +210,7 @@ def compare(
     from datagen.inspection.difference_page import write_difference_page
     from datagen.inspection.recutting import compare_runs
     from datagen.inspection.terminal import print_difference
-    from datagen.summary import console
+    from datagen.pipeline.summary import console
 
     difference = compare_runs(before, after, out)
     if html is not None:
@@ -239,7 +239,7 @@ def review(
     from datagen.inspection.report import report_of
     from datagen.inspection.reviews import write_sheet
     from datagen.inspection.terminal import print_report
-    from datagen.summary import console
+    from datagen.pipeline.summary import console
 
     if read is not None:
         console.print(f"{keep_marks(run, read):,} marks read; the report has the precision of each rule.")
@@ -258,7 +258,7 @@ def explain(
 ) -> None:
     """Show how one image came to its end: prompts, answers, verdicts, and its place in the shards."""
     from datagen.inspection.explain import find_row, print_row
-    from datagen.summary import console
+    from datagen.pipeline.summary import console
 
     print_row(find_row(run, row), console)
 

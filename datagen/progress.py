@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from datagen.console import PlainConsole
-from datagen.worker import Progress
+from datagen.pipeline.worker import Progress
 
 Item = TypeVar("Item")
 PLAIN_SECONDS = 10.0

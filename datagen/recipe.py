@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
-from datagen.engine import access
+from datagen import access
 from datagen.errors import DatagenError, nearest
 from prompts import Prompt, PromptError, Sampling, load_prompt
 

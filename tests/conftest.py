@@ -19,7 +19,7 @@ from PIL import Image
 from rich.console import Console
 
 from datagen.cli import main
-from datagen.engine.server import local_server
+from datagen.engines.servers.vllm import local_server
 from datagen.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parent.parent

@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datagen.cut import load_call
 from datagen.errors import DatagenError
-from datagen.filtering import filter_rows
+from datagen.files.plain_names import plain_names
 from datagen.inspection.explain import find_row
 from datagen.inspection.recutting import compare_runs, recut
 from datagen.inspection.report import report_of
 from datagen.jicvqa.tables import open_table
-from datagen.plain_names import plain_names
+from datagen.pipeline.filtering import filter_rows
 from datagen.recipe import Output, Recipe
+from datagen.store.cut import load_call
 from filters import load_policy
 from tests.conftest import FakeServer, MakeRecipe, picture
 from tests.without_ray import run_here, states, without_ray
@@ -114,7 +114,7 @@ def test_a_data_set_in_a_folder_that_is_a_pattern_is_refused(tmp_path: Path) -> 
 
 @pytest.fixture
 def _no_linux(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datagen.plain_names._OPEN", "/none")
+    monkeypatch.setattr("datagen.files.plain_names._OPEN", "/none")
 
 
 @pytest.mark.usefixtures("_no_linux")

@@ -18,7 +18,6 @@ from rich.table import Table
 from rich.text import Text
 from typer.testing import CliRunner
 
-from datagen import summary
 from datagen.cli import app
 from datagen.console import PlainConsole, on_one_line, shown
 from datagen.errors import DatagenError
@@ -26,10 +25,11 @@ from datagen.inspection.difference_page import write_difference_page
 from datagen.inspection.recutting import recut
 from datagen.inspection.report_page import write_report_page
 from datagen.inspection.reviews import write_sheet
-from datagen.pipeline import Outcome
+from datagen.pipeline import summary
+from datagen.pipeline.run import Outcome
 from datagen.progress import tracked
 from datagen.recipe import load_recipe
-from datagen.run_directory import RunDirectory
+from datagen.store.run_directory import RunDirectory
 from filters import load_policy
 from tests.conftest import ROOT, called, picture
 from tests.jicvqa.conftest import model_server

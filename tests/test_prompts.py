@@ -7,7 +7,7 @@ import orjson
 import pytest
 import yaml
 
-from datagen.answers import read_caption, read_turns
+from datagen.stages.answers import read_caption, read_turns
 from prompts import Prompt, PromptError, load_prompt, prompt_names
 
 GOOD: dict[str, Any] = {

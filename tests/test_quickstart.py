@@ -6,9 +6,9 @@ import datasets
 import pytest
 from rich.console import Console
 
-from datagen.cut import read_manifest
-from datagen.pipeline import run
+from datagen.pipeline.run import run
 from datagen.recipe import load_recipe
+from datagen.store.cut import read_manifest
 from tests.conftest import ROOT, TinyServer
 
 PICTURES = ROOT / "examples" / "pictures"

@@ -12,11 +12,12 @@ from unittest.mock import patch
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from datagen import filtering, pipeline  # noqa: F401 (to be patched)
 from datagen.inspection import recutting  # noqa: F401
+from datagen.pipeline import filtering  # noqa: F401 (to be patched)
+from datagen.pipeline import run as pipeline
+from datagen.pipeline.worker import Job, Progress, Worker
 from datagen.progress import ProgressLine
 from datagen.recipe import Recipe
-from datagen.worker import Job, Progress, Worker
 
 
 def run_here(
@@ -32,13 +33,13 @@ def run_here(
 def without_ray() -> Iterator[None]:
     """Let every command do its work in this process."""
     with ExitStack() as patches:
-        for module in ("pipeline", "cut"):
+        for module in ("pipeline.run", "store.cut"):
             patches.enter_context(patch(f"datagen.{module}.run_remotely", _call))
-        for module in ("cut", "judging", "filtering", "inspection.verdicts"):
+        for module in ("store.cut", "store.judging", "pipeline.filtering", "inspection.verdicts"):
             patches.enter_context(patch(f"datagen.{module}.side_by_side", _calls_here))
         for module in ("inspection.verdicts", "inspection.recutting"):
             patches.enter_context(patch(f"datagen.{module}.start_ray", lambda: None))
-        patches.enter_context(patch("datagen.pipeline.make_parts", _make_parts))
+        patches.enter_context(patch("datagen.pipeline.run.make_parts", _make_parts))
         yield
 
 
@@ -47,7 +48,7 @@ def _call(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def _calls_here(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], label: str) -> Iterator[Any]:
-    """Stand in for `datagen.ray_tasks.side_by_side`."""
+    """Stand in for `datagen.executors.ray_tasks.side_by_side`."""
     assert label
     return (function(*args) for args in calls)
 

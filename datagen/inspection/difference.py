@@ -11,10 +11,10 @@ import duckdb
 from pydantic import TypeAdapter
 
 from datagen.errors import DatagenError
+from datagen.files.plain_names import plain_names
 from datagen.inspection.stored_rows import MEMORY
 from datagen.inspection.verdicts import Side
-from datagen.plain_names import plain_names
-from datagen.run_directory import write_text
+from datagen.store.run_directory import write_text
 
 ROWS_FILE = "difference.parquet"
 SUMMARY_FILE = "difference.json"

@@ -18,7 +18,7 @@ from datagen import __version__
 from datagen.console import shown
 from datagen.errors import DatagenError
 from datagen.inspection import labels
-from datagen.run_directory import write_text
+from datagen.store.run_directory import write_text
 
 COLOURS = 10
 """How many rules the style can tell apart."""

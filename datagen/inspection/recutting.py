@@ -11,20 +11,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datagen.conversation_files import refuse_overlap
-from datagen.cut import FOLDERS, claim_output, cut, install, read_manifest
 from datagen.errors import AccountingError, DatagenError
+from datagen.executors.ray_tasks import start_ray
+from datagen.files.reading import open_parquet
 from datagen.inspection.difference import Difference, compare
 from datagen.inspection.stored_rows import CUT_AGAIN, StoredRows
 from datagen.inspection.verdicts import Side, judged_side, run_side
-from datagen.judging import was_judged
-from datagen.policies import policy_facts
-from datagen.ray_tasks import start_ray
-from datagen.reading import open_parquet
 from datagen.recipe import Output
 from datagen.records import STATES
-from datagen.run_directory import PROVENANCE, RunDirectory
-from datagen.shards import RollingShards
+from datagen.sources.reading.conversation_files import refuse_overlap
+from datagen.store.cut import FOLDERS, claim_output, cut, install, read_manifest
+from datagen.store.judging import was_judged
+from datagen.store.policies import policy_facts
+from datagen.store.run_directory import PROVENANCE, RunDirectory
+from datagen.store.shards import RollingShards
 from filters import Policy
 
 _FACTS = ("task", "recipe", "output")

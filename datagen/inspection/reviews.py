@@ -17,7 +17,7 @@ from datagen.inspection.marks import COLUMNS, REVIEWS, guarded, id_cell, read_ma
 from datagen.inspection.page import render, write_page
 from datagen.inspection.samples import Card, Findings, take_cards
 from datagen.inspection.stored_rows import StoredRows
-from datagen.run_directory import write_text
+from datagen.store.run_directory import write_text
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from typing import Any, Self
 
 import duckdb
 
-from datagen.cut import read_manifest
 from datagen.errors import DatagenError
+from datagen.files.plain_names import plain_names
+from datagen.files.reading import open_parquet
 from datagen.inspection.columns import column_expressions, known_columns
-from datagen.plain_names import plain_names
-from datagen.reading import open_parquet
-from datagen.run_directory import usable
-from datagen.stored_conversations import messages_of
+from datagen.sources.reading.stored_conversations import messages_of
+from datagen.store.cut import read_manifest
+from datagen.store.run_directory import usable
 from filters import PolicyError, Rule, load_policy
 
 MEMORY = "1GB"

@@ -6,7 +6,7 @@ import warnings
 
 from PIL import Image
 
-from datagen.colours import in_srgb
+from datagen.pictures.colours import in_srgb
 
 _SIDE = 208
 _QUALITY = 62

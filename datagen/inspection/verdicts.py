@@ -14,14 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datagen import __version__
-from datagen.conversation_files import conversation_files
+from datagen.executors.ray_tasks import side_by_side, start_ray
+from datagen.files.reading import open_parquet
 from datagen.inspection.stored_rows import StoredRows
-from datagen.judging import VERDICTS, judge_rows, was_judged
-from datagen.policies import CarriedPolicy
-from datagen.ray_tasks import side_by_side, start_ray
-from datagen.reading import open_parquet
-from datagen.run_directory import usable
-from datagen.stored_conversations import fault_of, id_of, messages_of
+from datagen.sources.reading.conversation_files import conversation_files
+from datagen.sources.reading.stored_conversations import fault_of, id_of, messages_of
+from datagen.store.judging import VERDICTS, judge_rows, was_judged
+from datagen.store.policies import CarriedPolicy
+from datagen.store.run_directory import usable
 from filters import Policy, PolicyError, load_policy
 
 _ROWS_A_CALL = 2048

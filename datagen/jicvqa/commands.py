@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from datagen.engine import access
+from datagen import access
 
 if TYPE_CHECKING:
     from datagen.jicvqa.models import Server

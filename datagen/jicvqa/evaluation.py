@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from datagen.engine.client import ChatClient
+from datagen.engines.openai import ChatClient
 from datagen.errors import DatagenError
 from datagen.failures import Failure
-from datagen.frames import without_thinking
-from datagen.images import prepare
 from datagen.jicvqa.benchmark import Benchmark
 from datagen.jicvqa.classes import CHOICES
 from datagen.jicvqa.files import digest_of, json_text, write_text
@@ -18,7 +16,9 @@ from datagen.jicvqa.models import Journal, Server, ShowProgress, checked, run_al
 from datagen.jicvqa.questions import Question
 from datagen.jicvqa.scoring import LETTERS, Outcome, official, outcome_of, read_answer
 from datagen.jicvqa.templates import Template, load_template
+from datagen.pictures.picture import prepare
 from datagen.recipe import Images
+from datagen.stages.frames import without_thinking
 from prompts import Sampling
 
 Form = Literal["list", "letters"]

@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from datagen.engine.access import base_url
-from datagen.engine.client import ChatClient
-from datagen.engine.endpoints import check_endpoints
+from datagen.access import base_url
+from datagen.engines.openai import ChatClient
+from datagen.engines.wire.endpoints import check_endpoints
 from datagen.errors import DatagenError
-from datagen.frames import without_thinking
+from datagen.stages.frames import without_thinking
 from prompts import Sampling
 
 ShowProgress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]

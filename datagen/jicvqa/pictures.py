@@ -17,14 +17,14 @@ from typing import IO, NamedTuple, Self
 
 from PIL import Image
 
-from datagen.colours import in_srgb
 from datagen.errors import DatagenError
 from datagen.failures import Failure
-from datagen.images import Picture, prepare
 from datagen.jicvqa.tables import ImageRow, Table
+from datagen.pictures.colours import in_srgb
+from datagen.pictures.picture import Picture, prepare
 from datagen.recipe import Images
 from datagen.sources.folder import read_file
-from datagen.sources.places import is_url, located
+from datagen.sources.reading.locations import is_url, located
 
 THUMBNAIL = (224, 224)
 """The size, in pixels, to which llm-jp-eval-mm shrinks every picture before a model sees it."""
@@ -189,7 +189,7 @@ async def _download(
     retry_dead: bool,
     advance: Callable[[int], None],
 ) -> tuple[dict[str, str], dict[str, str]]:
-    from datagen.sources.fetch import Fetcher
+    from datagen.sources.reading.http import Fetcher
 
     record = cache / "dead.jsonl"
     known = _dead_links(record)

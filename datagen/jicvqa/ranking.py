@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datagen.engine.client import ChatClient
+from datagen.engines.openai import ChatClient
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.jicvqa.classes import CHOICES, ClassLists, Subset

@@ -182,7 +182,7 @@ def _served(server: Server, folder: Path) -> Iterator[Server]:
     if server.endpoints:
         yield server
         return
-    from datagen.engine.server import local_server
+    from datagen.engines.servers.vllm import local_server
 
     if not server.model:
         raise DatagenError("Name the model that vLLM is to load with --model, or a running server with --endpoint.")

@@ -106,9 +106,9 @@ class _ParquetTable:
     def __init__(self, path: Path) -> None:
         import pyarrow.parquet as pq
 
-        from datagen.sources.cells import ALLOWED, holds
         from datagen.sources.parquet import is_base64
-        from datagen.sources.row_groups import ColumnReader
+        from datagen.sources.reading.cells import ALLOWED, holds
+        from datagen.sources.reading.row_groups import ColumnReader
 
         self._path = os.fsencode(path)
         self._file = pq.ParquetFile(path, memory_map=True)
@@ -133,7 +133,7 @@ class _ParquetTable:
                 yield {**record, **{name: _named(record[name], labels) for name, labels in self._labels.items()}}
 
     def picture(self, number: int) -> bytes | str:
-        from datagen.sources.cells import picture_in
+        from datagen.sources.reading.cells import picture_in
 
         group = bisect_right(self._ends, number)
         start = self._ends[group - 1] if group else 0
@@ -146,7 +146,7 @@ class _HubTable:
     def __init__(self, name: str) -> None:
         import datasets
 
-        from datagen.sources.cells import holds
+        from datagen.sources.reading.cells import holds
 
         splits = datasets.load_dataset(name)
         self._rows = datasets.concatenate_datasets([splits[split] for split in sorted(splits)])
@@ -162,7 +162,7 @@ class _HubTable:
             yield {**record, **{name: _named(record[name], labels) for name, labels in self._labels.items()}}
 
     def picture(self, number: int) -> bytes | str:
-        from datagen.sources.cells import picture_in
+        from datagen.sources.reading.cells import picture_in
 
         return picture_in(self._images[number].column(0)[0])
 

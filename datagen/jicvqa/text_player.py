@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
-from datagen.engine.client import ChatClient
+from datagen.engines.openai import ChatClient
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.jicvqa.models import OutsideTheListError, Server, ShowProgress, checked, choose, run_all

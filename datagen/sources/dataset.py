@@ -14,8 +14,8 @@ from datagen import recipe
 from datagen.errors import DatagenError, nearest
 from datagen.failures import Failure
 from datagen.sources import Entry
-from datagen.sources.cells import ALLOWED, holds, picture_in
-from datagen.sources.places import Places, located
+from datagen.sources.reading.cells import ALLOWED, holds, picture_in
+from datagen.sources.reading.locations import Places, located
 
 
 class DatasetSource:

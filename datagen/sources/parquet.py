@@ -15,10 +15,10 @@ from datagen import recipe
 from datagen.errors import DatagenError, nearest
 from datagen.failures import Failure
 from datagen.sources import Entry, key_of
-from datagen.sources.cells import ALLOWED, holds, picture_in
 from datagen.sources.folder import files_of_kind, key_below
-from datagen.sources.places import Places, holds_picture, located
-from datagen.sources.row_groups import ColumnReader
+from datagen.sources.reading.cells import ALLOWED, holds, picture_in
+from datagen.sources.reading.locations import Places, holds_picture, located
+from datagen.sources.reading.row_groups import ColumnReader
 
 COLUMNS_OF_PLACES = ("url", "image_url", "path", "image", "file_name", "file", "filename")
 _ROWS_LOOKED_AT = 16

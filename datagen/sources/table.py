@@ -14,12 +14,12 @@ import pyarrow as pa
 from datagen import recipe
 from datagen.errors import DatagenError, nearest
 from datagen.failures import Failure
-from datagen.plain_names import plain_names
+from datagen.files.plain_names import plain_names
 from datagen.sources import Entry
-from datagen.sources.cells import holds
 from datagen.sources.folder import files_of_kind
 from datagen.sources.parquet import COLUMNS_OF_PLACES, open_parquet, refuse_unreadable
-from datagen.sources.places import Places, is_url, located
+from datagen.sources.reading.cells import holds
+from datagen.sources.reading.locations import Places, is_url, located
 
 _OCCURRENCE = re.compile(r"#[0-9]+\Z")
 _LISTING = """

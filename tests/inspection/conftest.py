@@ -13,11 +13,11 @@ import yaml
 from rich.console import Console
 
 from benchmarks.stored_runs import write_run
-from datagen.cut import read_manifest
-from datagen.filtering import filter_rows
 from datagen.inspection.report import Report, report_of
-from datagen.pipeline import run
+from datagen.pipeline.filtering import filter_rows
+from datagen.pipeline.run import run
 from datagen.recipe import Output, load_recipe
+from datagen.store.cut import read_manifest
 from filters import load_policy
 from tests.conftest import picture, started_fake_server
 

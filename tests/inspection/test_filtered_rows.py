@@ -5,11 +5,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datagen.filtering import filter_rows
 from datagen.inspection.explain import find_row, story
 from datagen.inspection.recutting import recut
 from datagen.inspection.report import report_of
 from datagen.inspection.report_page import write_report_page
+from datagen.pipeline.filtering import filter_rows
 from datagen.recipe import Output
 from filters import load_policy
 

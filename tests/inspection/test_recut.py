@@ -12,13 +12,13 @@ import pytest
 from rich.console import Console
 
 from datagen import __version__
-from datagen.cut import read_manifest
 from datagen.errors import DatagenError
 from datagen.inspection.difference_page import write_difference_page
 from datagen.inspection.recutting import compare_runs, recut, what_if
 from datagen.inspection.stored_rows import StoredRows
 from datagen.inspection.verdicts import covers, judged_side
-from datagen.pipeline import run
+from datagen.pipeline.run import run
+from datagen.store.cut import read_manifest
 from filters import Finding, load_policy
 from tests.conftest import started_fake_server
 from tests.inspection.conftest import WritePolicy, made_recipe, rows_of

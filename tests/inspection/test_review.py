@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from datagen.errors import DatagenError
-from datagen.filtering import filter_rows
 from datagen.inspection.marks import keep_marks, read_marks
 from datagen.inspection.report import report_of
 from datagen.inspection.report_page import write_report_page
 from datagen.inspection.reviews import write_sheet
 from datagen.inspection.terminal import unused_lines
+from datagen.pipeline.filtering import filter_rows
 from datagen.recipe import Output
 from filters import load_policy
 from tests.inspection.conftest import rows_of

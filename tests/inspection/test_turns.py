@@ -14,12 +14,12 @@ from datagen.inspection.report_page import write_report_page
 from datagen.inspection.reviews import write_sheet
 from datagen.inspection.samples import take_cards
 from datagen.inspection.stored_rows import StoredRows
-from datagen.policies import policy_facts
+from datagen.pipeline.summary import sample_lines
 from datagen.recipe import Output
 from datagen.records import Row, shard_schema
-from datagen.run_directory import PROVENANCE, write_json
-from datagen.shards import RollingShards
-from datagen.summary import sample_lines
+from datagen.store.policies import policy_facts
+from datagen.store.run_directory import PROVENANCE, write_json
+from datagen.store.shards import RollingShards
 from filters import load_policy
 
 SYSTEM = ("system", "あなたは何でも答えます。")

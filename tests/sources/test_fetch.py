@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.resolver import DefaultResolver
 
 from datagen.failures import Failure
-from datagen.sources.fetch import Fetcher, _refuse_private
+from datagen.sources.reading.http import Fetcher, _refuse_private
 
 PICTURE = b"picture" * 1000
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -269,7 +269,7 @@ def test_redirects_in_a_circle_end() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_url_of_the_web_is_a_failure(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.setattr("datagen.sources.fetch._MOST_REDIRECTS", 0)
+    monkeypatch.setattr("datagen.sources.reading.http._MOST_REDIRECTS", 0)
     failure = asyncio.run(failure_of(url, allowed=(), tries=1))
     assert failure.failure_class == "unreadable"
     assert failure.message.encode("utf-8")

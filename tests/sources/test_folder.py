@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagen.failures import Failure
-from datagen.images import prepare
+from datagen.pictures.picture import prepare
 from datagen.recipe import Images
 from datagen.sources import key_of, told
 from datagen.sources.folder import FolderSource

@@ -10,9 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from datagen import pipeline
 from datagen.errors import DatagenError
-from datagen.index import Index, write_index
+from datagen.pipeline import run as pipeline
 from datagen.recipe import Source
 from datagen.sources import open_source, settled
 from datagen.sources.dataset import DatasetSource
@@ -20,6 +19,7 @@ from datagen.sources.folder import FolderSource
 from datagen.sources.parquet import ParquetSource
 from datagen.sources.table import TableSource
 from datagen.sources.webdataset import WebDatasetSource
+from datagen.store.index import Index, write_index
 from tests.conftest import FakeServer, MakeRecipe, picture
 from tests.sources.listing import MAX_BYTES, image_dataset, image_table, opened, touch, write_table
 from tests.sources.test_webdataset import write_archive

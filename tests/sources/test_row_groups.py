@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagen.failures import Failure
-from datagen.sources import row_groups
-from datagen.sources.row_groups import ColumnReader
+from datagen.sources.reading import row_groups
+from datagen.sources.reading.row_groups import ColumnReader
 from tests.conftest import ROOT
 from tests.sources.listing import IMAGE
 
@@ -106,7 +106,7 @@ def test_a_file_that_changed_after_it_was_listed_fails_its_rows(file: Path) -> N
 _MEMORY = """
 import resource, sys
 import pyarrow as pa
-from datagen.sources.row_groups import ColumnReader
+from datagen.sources.reading.row_groups import ColumnReader
 reader = ColumnReader("image")
 total = 0
 for row in range(0, {rows}):

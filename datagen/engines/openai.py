@@ -1,0 +1,290 @@
+"""The chat client: requests over HTTP to one or several replicas of a model.
+
+Whose fault a fault is, is asked and not guessed. What speaks of the request (400, 413, 422) fails it at once. Any other
+fault counts as the request's own only if its replica answers something else right after it: another request, or one of
+one token. So many of them, and the request has failed. All other faults are the endpoint's: requests wait, with jitter
+and a cap, until any replica answers again, and when none has for `patience`, the run stops.
+
+All turns of one image go to one replica, so that its prefix and encoder caches hit; when the replica does not answer
+its conversations move to another one. A status other than 2xx is never a result.
+"""
+
+import asyncio
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import aiohttp
+import orjson
+import stamina
+
+from datagen.engines.wire.chat import Completion, ServerRefusedError, request_completion
+from datagen.engines.wire.endpoints import serves
+from datagen.errors import DatagenError
+from datagen.failures import Failure
+from prompts import Sampling
+
+ChatMessage = Mapping[str, Any]
+"""One message as the chat API takes it; parts may hold `orjson.Fragment`s, which are spliced in as they are."""
+
+_PASSING_TRIES = 6
+_REFUSAL_TRIES = 2
+"""And not one: an endpoint may be back between a refusal and the question whether it answers."""
+_TIMEOUT_TRIES = 3
+_BAD_RESPONSE_TRIES = 2
+_DOWN_SECONDS = 5.0
+_ASKING_SECONDS = 30.0
+_Fault = ServerRefusedError | aiohttp.ClientError | TimeoutError | Failure
+
+
+class EndpointsGoneError(DatagenError):
+    """No replica of an engine has answered for the engine's `patience`; the run stops and can be resumed."""
+
+
+class _OnceMoreError(Exception):
+    """A request is to be made again, after the seconds that the server asks for if it does."""
+
+    def __init__(self, seconds: float | None) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
+@dataclass(eq=False)
+class Replica:
+    """One endpoint.
+
+    Attributes:
+        url: its base URL.
+        conversations: how many it holds.
+        down_until: the time until which it is avoided.
+        answered: when it last answered anything.
+        asked: when it was last asked whether it answers.
+    """
+
+    url: str
+    conversations: int = 0
+    down_until: float = 0.0
+    answered: float = -math.inf
+    asked: float = -math.inf
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+
+
+@dataclass
+class Conversation:
+    """A place in a replica's queue, held for all turns of one image."""
+
+    replica: Replica
+
+
+@dataclass
+class ChatClient:
+    """A client of one engine.
+
+    Use it as an asynchronous context manager, inside one event loop.
+
+    Attributes:
+        model: the name sent with every request.
+        endpoints: base URLs, `http://host:port/v1`.
+        key: the API key, sent as a bearer token and shown nowhere.
+        timeout: seconds for one answer.
+        patience: seconds without an answer from any replica after which `EndpointsGoneError` is raised. A request whose
+            connections alone break has twice as long.
+        retries: how many errors have been met so far.
+    """
+
+    model: str
+    endpoints: Sequence[str]
+    key: str | None = None
+    timeout: float = 180.0
+    patience: float = 120.0
+    retries: int = field(default=0, init=False)
+    _replicas: list[Replica] = field(init=False)
+    _session: aiohttp.ClientSession = field(init=False)
+
+    async def __aenter__(self) -> Self:
+        self._replicas = [Replica(url) for url in self.endpoints]
+        headers = {"Content-Type": "application/json"}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        self._session = aiohttp.ClientSession(
+            # Servers close idle connections after 5 s (uvicorn); being first avoids writing into a closed one.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
+            timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=10),
+            headers=headers,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    @asynccontextmanager
+    async def conversation(self) -> AsyncIterator[Conversation]:
+        """Hold a place at the least busy replica for all turns of one image."""
+        conversation = Conversation(self._least_busy())
+        conversation.replica.conversations += 1
+        try:
+            yield conversation
+        finally:
+            conversation.replica.conversations -= 1
+
+    async def complete(
+        self,
+        conversation: Conversation,
+        messages: Sequence[ChatMessage],
+        *,
+        sampling: Sampling,
+        seed: int,
+        schema: Mapping[str, Any] | None = None,
+        choices: Sequence[str] | None = None,
+    ) -> Completion:
+        """Ask for one answer.
+
+        Args:
+            conversation: the place at a replica, from `conversation()`.
+            messages: the chat so far.
+            sampling: temperature, top_p and max_tokens.
+            seed: makes the draw repeatable on the server.
+            schema: a JSON schema that the answer is held to.
+            choices: the only answers allowed (a vLLM extension).
+
+        Raises:
+            Failure: this request cannot be answered (`http_error`, `timeout`, `bad_response`).
+            EndpointsGoneError: no replica answers any more.
+        """
+        body: dict[str, Any] = {"model": self.model, "messages": messages, "seed": seed, **sampling.model_dump()}
+        if schema is not None:
+            named = {"name": "answer", "schema": schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+        if choices is not None:
+            body["structured_outputs"] = {"choice": list(choices)}
+        payload = orjson.dumps(body)
+        faults = _Faults(self, conversation)
+        async for attempt in stamina.retry_context(
+            on=_once_more, attempts=None, timeout=None, wait_initial=0.2, wait_max=8.0
+        ):
+            with attempt:
+                replica, began = conversation.replica, time.monotonic()
+                try:
+                    completion = await request_completion(
+                        self._session, replica.url, payload, max_tokens=sampling.max_tokens, key=self.key
+                    )
+                except (ServerRefusedError, aiohttp.ClientError, TimeoutError, Failure) as fault:
+                    raise await faults.outcome(fault, began) from fault
+                replica.answered = time.monotonic()
+                return completion
+        raise AssertionError("the retry loop neither returned nor raised")
+
+    @property
+    def answered(self) -> float:
+        """When a replica last answered anything."""
+        return max(replica.answered for replica in self._replicas)
+
+    async def answers(self, replica: Replica, since: float) -> bool:
+        """Whether a replica has answered anything since a moment; when it has not, it is asked."""
+        called = time.monotonic()
+        async with replica.asking:
+            # Whoever waited here while another asked takes that answer.
+            if replica.answered < since and replica.asked <= called:
+                if await serves(self._session, replica.url, self.model, min(self.timeout, _ASKING_SECONDS)):
+                    replica.answered = time.monotonic()
+                replica.asked = time.monotonic()
+        return replica.answered >= since
+
+    async def any_answers(self, since: float) -> bool:
+        """Whether any replica has answered since a moment; when none has, each is asked."""
+        return self.answered >= since or any(
+            await asyncio.gather(*(self.answers(replica, since) for replica in self._replicas))
+        )
+
+    def move(self, conversation: Conversation) -> None:
+        """Avoid a replica that does not answer for a while, and continue its conversation elsewhere."""
+        conversation.replica.down_until = time.monotonic() + _DOWN_SECONDS
+        conversation.replica.conversations -= 1
+        conversation.replica = self._least_busy()
+        conversation.replica.conversations += 1
+
+    def gone(self, fault: _Fault) -> EndpointsGoneError:
+        """Return what stops the run."""
+        return EndpointsGoneError(
+            f"No endpoint of the model {self.model} has answered for {self.patience:g} s "
+            f"({', '.join(self.endpoints)}; last: {self._redacted(str(fault)) or type(fault).__name__}). "
+            f"{_remedy(fault)} and run the same command: what is done is kept."
+        )
+
+    def _least_busy(self) -> Replica:
+        now = time.monotonic()
+        return min(self._replicas, key=lambda replica: (max(replica.down_until - now, 0.0), replica.conversations))
+
+    def _redacted(self, text: str) -> str:
+        return text.replace(self.key, "***") if self.key else text
+
+
+class _Faults:
+    """What has befallen one request so far, and what becomes of it."""
+
+    def __init__(self, client: ChatClient, conversation: Conversation) -> None:
+        self._client = client
+        self._conversation = conversation
+        self._own: Counter[str] = Counter()
+        self._since = math.inf
+
+    async def outcome(self, fault: _Fault, began: float) -> _OnceMoreError | Failure | EndpointsGoneError:
+        """Return the error that decides after a try that began at a moment: once more, the row's end, or the run's."""
+        client = self._client
+        client.retries += 1
+        failure, tries = self._failure(fault)
+        if isinstance(fault, ServerRefusedError) and fault.of_the_request:
+            return failure
+        once_more = _OnceMoreError(fault.retry_after if isinstance(fault, ServerRefusedError) else None)
+        now = time.monotonic()
+        self._since = min(self._since, now)
+        if tries is not None and await client.answers(self._conversation.replica, began):
+            self._own[failure.failure_class] += 1
+            if isinstance(fault, TimeoutError):
+                client.move(self._conversation)
+            return failure if self._own[failure.failure_class] >= tries else once_more
+        client.move(self._conversation)
+        waited = now - self._since
+        alone = isinstance(fault, aiohttp.ClientError) and waited >= 2 * client.patience
+        if min(waited, now - client.answered) < client.patience and not alone:
+            return once_more
+        if not await client.any_answers(began):
+            return client.gone(fault) if now - client.answered >= client.patience else once_more
+        return failure if tries is None else once_more
+
+    def _failure(self, fault: _Fault) -> tuple[Failure, int | None]:
+        """Return how a row fails by a fault, and by how many of them that are its own; None where patience decides."""
+        client = self._client
+        if isinstance(fault, Failure):
+            return Failure(fault.failure_class, fault.message), _BAD_RESPONSE_TRIES
+        if isinstance(fault, ServerRefusedError):
+            tries = None if fault.busy else _PASSING_TRIES if fault.passing else _REFUSAL_TRIES
+            return Failure("http_error", str(fault)), tries
+        if isinstance(fault, aiohttp.ClientError):
+            message = "the connection broke again and again, while other requests were answered"
+            return Failure("http_error", message), None
+        return Failure("timeout", f"no answer within {client.timeout:g} s, {_TIMEOUT_TRIES} times"), _TIMEOUT_TRIES
+
+
+def _once_more(error: Exception) -> bool | float:
+    """Say whether a request is made again, and after how many seconds."""
+    if not isinstance(error, _OnceMoreError):
+        return False
+    return True if error.seconds is None else error.seconds + random.uniform(0, 0.5)
+
+
+def _remedy(fault: _Fault) -> str:
+    if isinstance(fault, ServerRefusedError):
+        if fault.busy:
+            return "It takes no requests; wait until it does, or send fewer at once (in_flight)"
+        return "See to its key, its model and its health"
+    if isinstance(fault, Failure):
+        return "See to what answers at that address"
+    if isinstance(fault, aiohttp.ClientError):
+        return "Start it again"
+    return "See to its health, or raise timeout or send fewer requests at once (in_flight),"

@@ -1,0 +1,1 @@
+"""Servers that datagen starts, for the engines that have no endpoints."""

@@ -1,0 +1,91 @@
+"""Making every engine of a recipe answer: given endpoints are checked, and servers are started for the others."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+from datagen.engines.servers.vllm import RunningServer, gpu_count, local_server, log_name
+from datagen.engines.wire.endpoints import check_endpoints
+from datagen.progress import duration
+from datagen.recipe import Recipe, api_key
+
+
+class Served(NamedTuple):
+    """A recipe whose engines all answer.
+
+    Attributes:
+        recipe: with endpoints for every engine.
+        keys: the API keys by engine.
+        servers: those that were started here.
+    """
+
+    recipe: Recipe
+    keys: dict[str, str | None]
+    servers: list[RunningServer]
+
+    def check(self) -> None:
+        """Make sure that the servers that were started here are still there.
+
+        Raises:
+            DatagenError: one has ended.
+        """
+        for server in self.servers:
+            server.check()
+
+
+def check_given_endpoints(recipe: Recipe) -> None:
+    """Make sure that the endpoints which the recipe names answer and serve its models.
+
+    Raises:
+        DatagenError: an endpoint is dead or serves another model.
+    """
+    for engine in recipe.engines.values():
+        if engine.endpoints:
+            asyncio.run(check_endpoints(engine.model, engine.endpoints, api_key(engine)))
+
+
+@contextmanager
+def served(recipe: Recipe, logs: Path, console: Console) -> Iterator[Served]:
+    """Make every engine of a recipe answer, starting servers for those that have no endpoints.
+
+    Args:
+        recipe: the engines.
+        logs: the folder that takes the log of each server that is started.
+        console: where is said what is waited for.
+
+    Raises:
+        DatagenError: an endpoint is dead or serves another model, or a server does not start.
+    """
+    engines = dict(recipe.engines)
+    keys = {name: api_key(engine) for name, engine in engines.items()}
+    started: list[RunningServer] = []
+    with ExitStack() as servers:
+        for name, engine in recipe.engines.items():
+            if engine.endpoints:
+                model = asyncio.run(check_endpoints(engine.model, engine.endpoints, keys[name]))
+                engines[name] = engine.model_copy(update={"model": model})
+                continue
+            device = f"{gpu_count()} GPU" if gpu_count() else "CPU"
+            log = logs / log_name(name)
+            console.print(
+                f"Starting a vLLM server for {engine.model} on the {device} (log: {log}).", soft_wrap=True, markup=False
+            )
+            with console.status("waiting for the server, 0 s") as status:
+                server = servers.enter_context(
+                    local_server(
+                        engine.model,
+                        log,
+                        engine.weights,
+                        engine.server.args,
+                        engine.server.start_seconds,
+                        waiting=status.update,
+                    )
+                )
+            console.print(f"The server answers after {duration(server.seconds)} at {server.endpoint}.")
+            started.append(server)
+            engines[name] = engine.model_copy(update={"endpoints": (server.endpoint,)})
+        yield Served(recipe.model_copy(update={"engines": engines}), keys, started)

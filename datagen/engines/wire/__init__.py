@@ -1,0 +1,1 @@
+"""What is said to servers over HTTP: requests, answers, and whether an endpoint serves at all."""

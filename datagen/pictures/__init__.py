@@ -1,0 +1,1 @@
+"""Pictures: checked, passed through or made over, with their colours and formats."""

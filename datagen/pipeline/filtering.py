@@ -1,0 +1,185 @@
+"""`datagen filter`: judge conversations that are there already, a run's or anyone's, and cut them by the verdicts.
+
+No model is called. Conversations come as a run directory, as Parquet (`id` and `messages`, or `id`, `question` and
+`answer`, other columns are kept), or as JSON of the same fields. Ids that are whole numbers become text. Rows are
+judged on all CPUs and written in the input's order; memory does not grow with their number. A row without a
+conversation ends as failed.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from datagen.errors import AccountingError, DatagenError, InterruptedRunError
+from datagen.executors.ray_tasks import side_by_side
+from datagen.recipe import Output
+from datagen.records import STATES
+from datagen.sources.reading.conversation_files import as_parquet, find_conversations, is_parquet, refuse_overlap
+from datagen.sources.reading.merged_schema import as_merged, merged_schema
+from datagen.sources.reading.stored_conversations import FAULT, fault_of, messages_of
+from datagen.store.cut import FOLDERS, claim_output, cut, install
+from datagen.store.identity import published
+from datagen.store.index import Index
+from datagen.store.judging import VERDICTS, judge_parts, judge_rows
+from datagen.store.policies import CarriedPolicy, policy_facts
+from datagen.store.run_directory import PROVENANCE, RunDirectory
+from datagen.store.shards import RollingShards
+from filters import Policy
+
+_JUDGED = ("findings", "state", "error")
+_READ = ("id", "messages", "caption", "question", "answer", FAULT)
+_READ_BYTES = 1 << 28
+
+
+def filter_rows(source: Path, policy: Policy, out: Path, output: Output) -> dict[str, Any]:
+    """Judge `source` by a policy and write `verdicts.parquet`, the shards and the manifest into `out`.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        DatagenError: the input cannot be read or has no conversations, or `out` cannot be written or overlaps it.
+        InterruptedRunError: Ctrl-C; the message says what is in `out`.
+    """
+    refuse_overlap(out, source)
+    directory = RunDirectory(out.absolute())
+    try:
+        if (source / "run.json").exists():
+            with directory.locked():
+                claim_output(directory.path)
+                return _filter_run(RunDirectory(source.absolute()), policy, directory.path, output)
+        files = find_conversations(source)
+        refuse_overlap(out, *files)
+        schema = _output_schema(files) if is_parquet(files[0]) else None  # refused before anything is written
+        with directory.locked():
+            claim_output(directory.path)
+            try:
+                return _filter_table(files, schema, source.stem, policy, directory.path, output)
+            except DatagenError:
+                shutil.rmtree(directory.path / ".cut", ignore_errors=True)
+                raise
+    except KeyboardInterrupt:
+        left = "keeps the shards that its manifest.json lists" if directory.manifest.exists() else "has no whole shards"
+        raise InterruptedRunError(f"Stopped; {out} {left}. The same command starts from the beginning.") from None
+
+
+def _filter_run(run: RunDirectory, policy: Policy, out: Path, output: Output) -> dict[str, Any]:
+    index = Index(run.index)
+    if unsealed := run.unsealed(index):
+        raise DatagenError(
+            f"{len(unsealed)} parts of {run.path} are not complete; finish the run with datagen run first."
+        )
+    verdicts = out / "verdicts.parquet"
+    judge_parts(run.parts, policy, verdicts)
+    recipe = published(run.stored_identity())
+    facts = {"task": recipe["task"], "recipe": recipe, "policy": policy_facts(policy)}
+    return cut(run.parts, out, output, facts, index.count, verdicts)
+
+
+def _filter_table(
+    sources: list[Path], schema: pa.Schema | None, task: str, policy: Policy, out: Path, output: Output
+) -> dict[str, Any]:
+    scratch = out / ".cut"
+    shutil.rmtree(scratch, ignore_errors=True)
+    for folder in FOLDERS.values():
+        (scratch / folder).mkdir(parents=True)
+    files = as_parquet(sources, scratch)
+    schema = schema or _output_schema(files)
+    units = [(path, group) for path in files for group in range(pq.read_metadata(path).num_row_groups)]
+    carried = CarriedPolicy.of(policy)
+    counts: Counter[str] = Counter()
+    failures: Counter[str] = Counter()
+    shards = {state: RollingShards(scratch / folder, state, schema, output) for state, folder in FOLDERS.items()}
+    with pq.ParquetWriter(scratch / "verdicts.parquet", VERDICTS, compression="zstd") as verdicts:
+        judged = side_by_side(_judge_group, [(path, group, carried) for path, group in units], "judging")
+        for (path, group), verdict in zip(units, judged, strict=True):
+            verdicts.write_table(verdict)
+            for table in _judged_rows(path, group, verdict, schema):
+                for state in STATES:
+                    chosen = table.filter(pc.equal(table.column("state"), pa.scalar(state)))
+                    counts[state] += chosen.num_rows
+                    shards[state].write(chosen)
+            failures.update(error["class"] for error in verdict.column("error").to_pylist() if error)
+    written = [entry for state in STATES for entry in shards[state].close()]
+    inputs = sum(pq.read_metadata(path).num_rows for path in files)
+    found = sum(entry["rows"] for entry in written)
+    if not sum(counts.values()) == inputs == found:
+        raise AccountingError(f"{inputs:,} rows went in, {sum(counts.values()):,} were judged and {found:,} written.")
+    manifest = {
+        **PROVENANCE,
+        "task": task,
+        "policy": policy_facts(policy),
+        "counts": {"inputs": inputs} | {str(state): counts[state] for state in STATES},
+        "failures": dict(sorted(failures.items())),
+        "shards": written,
+    }
+    (scratch / "verdicts.parquet").replace(out / "verdicts.parquet")
+    install(scratch, out, manifest)
+    return manifest
+
+
+def _output_schema(files: list[Path]) -> pa.Schema:
+    """Return the schema of the shards: the columns of all files, and those of the verdict at the end.
+
+    Raises:
+        DatagenError: the columns cannot be brought together, or there are no rows.
+    """
+    if not any(pq.read_metadata(path).num_rows for path in files):
+        raise DatagenError(f"{files[0]} has no rows{', and the other files have none' if len(files) > 1 else ''}.")
+    for path in files:
+        _check_verdict(path)
+    return merged_schema(files, pa.schema([VERDICTS.field(name) for name in _JUDGED]))
+
+
+def _check_verdict(path: Path) -> None:
+    """Make sure that the columns that a verdict replaces hold one of datagen, and nothing of the user's."""
+    schema = pq.read_schema(path)
+    found = [name for name in _JUDGED if name in schema.names]
+    kind = schema.field("findings").type if len(found) == len(_JUDGED) else None
+    of_datagen = isinstance(kind, pa.ListType) and pa.types.is_struct(kind.value_type)
+    if found and not of_datagen:
+        raise DatagenError(
+            f"{path} has a column '{found[0]}' of its own, in whose place the verdict would come; rename it."
+        )
+
+
+def _judged_rows(path: Path, group: int, verdict: pa.Table, schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield the rows of a row group with their verdicts, as many at a time as have about `_READ_BYTES`."""
+    with pq.ParquetFile(path) as file:
+        facts = file.metadata.row_group(group)
+        at_once = max(1, facts.num_rows * _READ_BYTES // max(facts.total_byte_size, _READ_BYTES))
+        first = 0
+        for batch in file.iter_batches(at_once, row_groups=[group]):
+            judged = verdict.slice(first, batch.num_rows)
+            first += batch.num_rows
+            rows = pa.Table.from_batches([batch])
+            yield pa.table(as_merged(rows, schema, path, judged.select(list(_JUDGED))), schema=schema)
+
+
+def _caption(row: dict[str, Any]) -> str:
+    caption = row.get("caption")
+    return caption if isinstance(caption, str) else ""
+
+
+def _judge_group(path: Path, group: int, policy: CarriedPolicy) -> pa.Table:
+    file = pq.ParquetFile(path)
+    wanted = [name for name in _READ if name in file.schema_arrow.names]
+    rows = file.read_row_group(group, columns=wanted).to_pylist()
+    samples: list[dict[str, Any]] = []
+    errors: list[dict[str, str] | None] = []
+    for row in rows:
+        fault = fault_of(row)
+        errors.append({"class": "bad_row", "message": fault} if fault else None)
+        row_id = None if row["id"] is None else str(row["id"])
+        samples.append({"id": row_id, "messages": [] if fault else messages_of(row), "caption": _caption(row)})
+    verdicts = judge_rows(samples, policy.load()).to_pylist()
+    for verdict, error in zip(verdicts, errors, strict=True):
+        if error:
+            verdict |= {"state": "failed", "findings": [], "error": error}
+    return pa.Table.from_pylist(verdicts, schema=VERDICTS)

@@ -1,0 +1,218 @@
+"""The main job from end to end: list, make, cut, account."""
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from datagen.engines.servers.serving import check_given_endpoints, served
+from datagen.errors import DatagenError, InterruptedRunError
+from datagen.executors.ray_tasks import run_remotely
+from datagen.pipeline.worker import Job, Progress
+from datagen.pipeline.workers import make_parts
+from datagen.progress import ProgressLine
+from datagen.recipe import Recipe, Source
+from datagen.sources import open_source, settled, told
+from datagen.store.cut import cut, read_manifest, shards_are_there
+from datagen.store.identity import identity, published
+from datagen.store.index import Index, no_images, write_index
+from datagen.store.journal import part_path, reopen_failed
+from datagen.store.judging import judge_parts
+from datagen.store.parts import check_rows_of_index, states_of
+from datagen.store.policies import CarriedPolicy, policy_facts, read_policy
+from datagen.store.run_directory import RunDirectory
+from filters import Policy
+
+
+class Outcome(NamedTuple):
+    """A finished run: its directory, its manifest, and how long the making took in seconds."""
+
+    directory: RunDirectory
+    manifest: dict[str, Any]
+    seconds: float
+
+
+def run(recipe: Recipe, out: Path, console: Console, *, fresh: bool = False, retry_failed: bool = False) -> Outcome:
+    """Run a recipe into a directory, or go on with what is there.
+
+    Args:
+        recipe: what to make.
+        out: the run's directory.
+        console: where progress is shown.
+        fresh: throw away an earlier run first.
+        retry_failed: make the failed images of an earlier run again.
+
+    Raises:
+        DatagenError: wrong input, or the run cannot go on; the message says what to do.
+        AccountingError: the inputs are not the sum of what came out.
+        InterruptedRunError: Ctrl-C.
+    """
+    try:
+        return _run(recipe, out, console, fresh=fresh, retry_failed=retry_failed)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"Stopped. What is done is kept in {out}; the same command goes on from there."
+        ) from None
+
+
+def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_failed: bool) -> Outcome:
+    policy = read_policy(recipe.policy)
+    directory = RunDirectory(out.absolute())
+    source = _looked_at(recipe, directory.path) if fresh or not directory.index.exists() else None
+    with directory.locked():
+        directory.wait_for_workers(console)
+        if fresh:
+            directory.check_clearable()
+            check_given_endpoints(recipe)  # before anything is thrown away
+            directory.clear()
+        resumed = directory.claim(recipe)
+        index = _index(recipe, directory, source, console)
+        if retry_failed:
+            again = sum(reopen_failed(directory.parts, number) for number in range(index.parts))
+            console.print(f"{again:,} failed images are tried again.")
+        numbers = directory.unsealed(index)
+        directory.note_policy(policy.digest, at_work=bool(numbers))
+        made = _make(recipe, directory, policy, index, numbers, console, resumed=resumed) if numbers else _Made()
+        cutting_started = time.monotonic()
+        manifest = _cut(recipe, directory, policy, index, console)
+        ended = time.monotonic()
+        directory.note_session(
+            making_seconds=made.seconds,
+            cutting_seconds=ended - cutting_started,
+            images=sum(worker.states.total() for worker in made.progress),
+            prompt_tokens=sum(worker.prompt_tokens for worker in made.progress),
+            completion_tokens=sum(worker.completion_tokens for worker in made.progress),
+            retries=sum(worker.retries for worker in made.progress),
+        )
+    return Outcome(directory, manifest, made.seconds + ended - cutting_started)
+
+
+def _index(recipe: Recipe, directory: RunDirectory, source: Source | None, console: Console) -> Index:
+    """Return the index, listing the source if there is none yet."""
+    if directory.index.exists():
+        index = Index(directory.index)
+        console.print(_listed_before(directory, index), markup=False, soft_wrap=True)
+        return index
+    check_given_endpoints(recipe)  # before a source is listed, which may take long
+    listing = directory.listing()
+    source = source or _looked_at(recipe, directory.path)
+    passed_over = run_remotely(_list, source, recipe.images.max_bytes, listing, recipe.output.part_rows)
+    check_rows_of_index(Index(listing), directory.parts)
+    listing.replace(directory.index)
+    if passed_over:
+        console.print(f"Not taken for pictures by their names: {passed_over}.", markup=False, soft_wrap=True)
+    return Index(directory.index)
+
+
+class _Made(NamedTuple):
+    """What the workers did, and how long it took."""
+
+    progress: Sequence[Progress] = ()
+    seconds: float = 0.0
+
+
+def _make(
+    recipe: Recipe,
+    directory: RunDirectory,
+    policy: Policy,
+    index: Index,
+    numbers: Sequence[int],
+    console: Console,
+    *,
+    resumed: bool,
+) -> _Made:
+    """Make the parts that are not complete."""
+    # An index of an older version does not say how the source is read.
+    source = index.settled(recipe.source) or settled(recipe.source, recipe.images.max_bytes)
+    open_source(source, recipe.images.max_bytes)  # one that is gone stops the run, and fails no row
+    directory.note_uncut()
+    sealed = sorted(set(range(index.parts)).difference(numbers))
+    before = states_of(part_path(directory.parts, number) for number in sealed)
+    if resumed:
+        console.print(f"Going on: {before.total():,} of {index.count:,} images are in complete parts.")
+    with (
+        served(recipe, directory.path, console) as engines,
+        ProgressLine(console, index.count, before) as line,
+    ):
+        made_from = engines.recipe.model_copy(update={"source": source})
+        job = Job(made_from, CarriedPolicy.of(policy), directory.index, directory.parts, engines.keys)
+        started = time.monotonic()
+        progress = make_parts(job, numbers, recipe.workers, line, engines.check)
+        return _Made(progress, time.monotonic() - started)
+
+
+def _listed_before(directory: RunDirectory, index: Index) -> str:
+    listed = datetime.fromtimestamp(directory.index.stat().st_mtime).astimezone()
+    return (
+        f"The source was listed on {listed:%Y-%m-%d %H:%M}: {index.count:,} images. What was added to it since is not "
+        "in this run; another --out takes it."
+    )
+
+
+def _looked_at(recipe: Recipe, out: Path) -> Source:
+    """Return how the source is read, which is decided here once; one that is unreadable is found before the start.
+
+    Raises:
+        DatagenError: it cannot be read, or the run would be written into it.
+    """
+    folder = Path(recipe.source.path)
+    if recipe.source.kind != "hub" and folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
+        raise DatagenError(
+            f"--out {out} lies in source.path {folder}, and what is written would be among the pictures; choose an "
+            "--out outside of it."
+        )
+    decided = settled(recipe.source, recipe.images.max_bytes)
+    source = open_source(decided, recipe.images.max_bytes)
+    if next(source.entries(), None) is None:
+        raise no_images(source)
+    return decided
+
+
+def _list(settings: Source, max_bytes: int, path: Path, part_rows: int) -> str:
+    """List a source into an index, and return what it passed over."""
+    source = open_source(settings, max_bytes)
+    write_index(source, path, part_rows, settings.limit, settings)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return told(source.passed_over)
+
+
+def _cut(recipe: Recipe, directory: RunDirectory, policy: Policy, index: Index, console: Console) -> dict[str, Any]:
+    """Cut the shards, unless those of an earlier cut are still right."""
+    facts = {
+        "task": recipe.task,
+        "recipe": published(identity(recipe)),
+        "output": recipe.output.model_dump(mode="json"),
+        "policy": policy_facts(policy),
+    }
+    earlier = read_manifest(directory.path) if directory.manifest.exists() else None
+    rule_failed = earlier is not None and "rule_error" in earlier["failures"]  # the rule may be mended by now
+    if (
+        earlier is not None
+        and not directory.uncut
+        and not rule_failed
+        and all(earlier.get(key) == value for key, value in facts.items())
+        and shards_are_there(directory.path, earlier)
+    ):
+        return earlier
+    console.print("Cutting the shards.")
+    free = shutil.disk_usage(directory.path).free
+    needed = sum(path.stat().st_size for path in directory.parts.glob("*.tar"))
+    if needed > free:
+        raise DatagenError(
+            f"The shards need about {needed / 1e9:.1f} GB, and {directory.path} has {free / 1e9:.1f} GB free. "
+            "Make room and run the same command again: no model is called for what is done."
+        )
+    verdicts = None
+    if rule_failed or not directory.judged_by(policy.digest):
+        console.print(f"Judging the stored answers by the policy {policy.name}; no model is called.")
+        verdicts = directory.path / "verdicts.parquet"
+        judge_parts(directory.parts, policy, verdicts)
+    manifest = cut(directory.parts, directory.path, recipe.output, facts, index.count, verdicts)
+    directory.note_cut()
+    return manifest

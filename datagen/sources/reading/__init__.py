@@ -1,0 +1,1 @@
+"""What the sources share: cells, row groups, locations, downloads, and stored conversations."""

@@ -1,0 +1,259 @@
+"""Conversations in JSON, as people have them: lines, an array, or objects over several lines, made into Parquet.
+
+Which of them a file is, is told by its beginning, not by its name. UTF-8 (a byte order mark or not), UTF-16 and UTF-32
+are read, and what Python writes beyond the standard: NaN, Infinity, integers of any size. No more than one object, or
+one piece of a file, is in memory at a time.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from io import TextIOWrapper
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datagen.errors import DatagenError
+from datagen.records import MESSAGES
+from datagen.sources.reading.stored_conversations import (
+    FAULT,
+    NEEDED,
+    fault_of,
+    has_conversations,
+    id_of,
+    messages_of,
+    shown_names,
+)
+
+MOST_CHARACTERS = 1 << 26
+"""Of one object in an array; what is longer is taken for a closing quotation mark or bracket that is missing."""
+_ROWS_A_GROUP = 2048
+_PIECE = 1 << 20
+_FIELDS: "list[pa.Field[Any]]" = [
+    pa.field("id", pa.string()),
+    pa.field("messages", MESSAGES),
+    pa.field("caption", pa.string()),
+    pa.field("record", pa.string()),
+    pa.field(FAULT, pa.string()),
+]
+_SCHEMA = pa.schema(_FIELDS)
+_DECODER = json.JSONDecoder(strict=False)  # a raw tab in a text is harmless
+_SPACE = re.compile(r"[ \t\r\n\ufeff]*")  # files that were put together have byte order marks inside
+_LONGEST_WORD = len(r"\ud867\ude3d")  # of those that a decoder finds wrong when they are cut in two
+
+
+class _Item(NamedTuple):
+    """One value of a file.
+
+    Attributes:
+        name: for messages, and as the id of an item that has none.
+        text: as it stands in the file.
+        document: what it says.
+        fault: why it cannot be read, or nothing.
+    """
+
+    name: str
+    text: str
+    document: Any
+    fault: str = ""
+
+
+def json_as_parquet(sources: list[Path], path: Path) -> None:
+    """Write the conversations of JSON files as one Parquet file.
+
+    What an object says beyond the conversation stays in `record`, its text. What cannot be read is a row too, which
+    says why in the column `FAULT`.
+
+    Raises:
+        DatagenError: a file has no conversation at all, or an array that is broken.
+    """
+    with pq.ParquetWriter(path, _SCHEMA, compression="zstd") as writer:
+        for source in sources:
+            rows = _rows(source, prefix=f"{source.name}-" if len(sources) > 1 else "")
+            while group := list(islice(rows, _ROWS_A_GROUP)):
+                writer.write_table(pa.Table.from_pylist(group, schema=_SCHEMA))
+
+
+def _rows(source: Path, prefix: str) -> Iterator[dict[str, Any]]:
+    first: _Item | None = None
+    usable = False
+    for item in _items(source):
+        first = first or item
+        usable = usable or (not item.fault and has_conversations(item.document))
+        yield _row(item, prefix)
+    if not usable:
+        raise DatagenError(_refusal(source, first))
+
+
+def _row(item: _Item, prefix: str) -> dict[str, Any]:
+    fault = item.fault or fault_of(item.document)
+    row_id = id_of(item.document) if not item.fault else None
+    caption = item.document.get("caption") if not fault else None
+    return {
+        "id": row_id if row_id and _is_unicode(row_id) else prefix + item.name,
+        "messages": [{key: message[key] for key in ("role", "content")} for message in messages_of(item.document)]
+        if not fault
+        else None,
+        "caption": caption if isinstance(caption, str) and _is_unicode(caption) else None,
+        "record": item.text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
+        FAULT: fault or None,
+    }
+
+
+def _refusal(source: Path, first: _Item | None) -> str:
+    if first is None:
+        return f"{source} is empty; give JSON lines or an array of objects."
+    place = first.name.replace("-", " ")
+    if first.fault:
+        return (
+            f"{source} has no JSON object that can be read ({place}: {first.fault}); give one object a line, in UTF-8."
+        )
+    found: list[str] = list(first.document)
+    inside = next((name for name in found if isinstance(first.document[name], list)), None)
+    remedy = (
+        f" If the conversations are in '{inside}': jq -c '.{inside}[]' writes them as JSON lines." if inside else ""
+    )
+    return f"{source}, {place}, has {shown_names(found)}; needed are {NEEDED}.{remedy}"
+
+
+def _items(source: Path) -> Iterator[_Item]:
+    with source.open("rb") as file:
+        encoding = json.detect_encoding(file.read(4))
+        file.seek(0)
+        # With `newline` a line ends at no other of the many characters that Unicode has for it.
+        errors = "surrogateescape" if encoding.startswith("utf-8") else "replace"
+        with TextIOWrapper(file, encoding, errors, newline="\n") as stream:
+            lines = _are_lines(stream)
+            stream.seek(0)
+            yield from _lines(stream) if lines else _values(stream, source)
+
+
+def _are_lines(stream: TextIO) -> bool:
+    """Whether every line is a document by itself."""
+    beginnings = (line.lstrip(" \t\ufeff") for line in iter(lambda: stream.readline(_PIECE), ""))
+    first, second = [*islice((line for line in beginnings if line.strip()), 2), "", ""][:2]
+    if len(first) >= _PIECE - 1:  # a long line
+        return not first.startswith("[")
+    alone = _is_json(first.strip())
+    if first.startswith("["):  # a list among the lines is a bad line
+        return alone and bool(second) and not second.startswith("]")
+    return alone or not first.startswith("{") or not second.startswith(('"', "}"))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        _DECODER.decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _lines(stream: TextIO) -> Iterator[_Item]:
+    for number, line in enumerate(stream, start=1):
+        if text := line.strip(" \t\r\n\ufeff"):
+            yield _read(f"line-{number}", text)
+
+
+def _read(name: str, text: str) -> _Item:
+    try:
+        return _item(name, text, _DECODER.decode(text))
+    except (ValueError, RecursionError) as error:
+        return _Item(name, text, None, f"it is no JSON ({error})")
+
+
+def _item(name: str, text: str, document: object) -> _Item:
+    if not _is_unicode(text):
+        return _Item(name, text, None, "it is not UTF-8; save the file as UTF-8")
+    if not isinstance(document, dict):
+        return _Item(name, text, None, "it is no object with fields")
+    return _Item(name, text, document)
+
+
+def _values(stream: TextIO, source: Path) -> Iterator[_Item]:
+    """Yield the elements of an array, or values that follow each other."""
+    rest = _Rest(stream)
+    array = rest.peek() == "["
+    number = 0
+    try:
+        if array:
+            rest.skip("[")
+        while rest.peek() != ("]" if array else ""):
+            if array and number:
+                rest.skip(",")
+            number += 1
+            yield _item(f"item-{number}", *rest.value())
+        if array:
+            rest.skip("]")
+            rest.skip("")
+    except (ValueError, RecursionError) as error:
+        raise DatagenError(
+            f"{source} is no JSON at or behind item {max(number, 1)} ({error}); the file may be cut short. Write it "
+            "anew; in JSON lines, one object a line, a broken one fails alone."
+        ) from error
+
+
+class _Rest:
+    """The rest of a stream of JSON; what has been taken of it is let go."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._text = ""
+        self._place = 0
+
+    def peek(self) -> str:
+        """Return the next character that is no white space, or nothing at the end."""
+        while True:
+            found = _SPACE.match(self._text, self._place)
+            self._place = found.end() if found else self._place
+            if self._place < len(self._text):
+                return self._text[self._place]
+            if not self._more():
+                return ""
+
+    def skip(self, expected: str) -> None:
+        """Go behind a character, or make sure of the end.
+
+        Raises:
+            ValueError: something else comes.
+        """
+        if (found := self.peek()) != expected:
+            raise ValueError(f"expected {expected or 'its end'} and found {found or 'its end'}")
+        self._place += len(expected)
+
+    def value(self) -> tuple[str, Any]:
+        """Return the text of the next value, and the value.
+
+        Raises:
+            ValueError: there is none.
+        """
+        self.peek()
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._place)
+            except json.JSONDecodeError as error:
+                cut = "Unterminated" in error.msg or error.pos > len(self._text) - _LONGEST_WORD
+                if not cut or len(self._text) - self._place > MOST_CHARACTERS or not self._more():
+                    raise
+            else:
+                if end < len(self._text) or not self._more():  # a number may go on
+                    text, self._place = self._text[self._place : end], end
+                    return text, value
+
+    def _more(self) -> bool:
+        """Read a piece that doubles what is held, so that a long value is tried a few times only."""
+        held = self._text[self._place :]
+        piece = self._stream.read(max(_PIECE, len(held)))
+        if piece:
+            self._text, self._place = held + piece, 0
+        return bool(piece)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8, or an escape of half a character
+        return False
+    return True

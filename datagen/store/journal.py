@@ -1,0 +1,252 @@
+"""Parts: what is done, on disk the moment it is done.
+
+A part holds the rows of one consecutive piece of the index. While a worker is at it there are
+
+- `part-000007.jsonl`, the journal: one JSON line for each finished image, appended with one write, and
+- `part-000007.tar`, the pictures, appended before the line that points at them.
+
+A journal that lost its worker is continued by the next one: a line that was cut short, and pictures that no line
+points at, are as if they had never been; so are the lines from the first one whose picture the tar has lost (after a
+power cut). When the last image is done the part is sealed: `part-000007.parquet`
+appears by rename with the rows in index order, and the journal goes. All three are formats that anyone can read.
+`datagen.store.parts` reads them beside the index.
+"""
+
+import fcntl
+import os
+import tarfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from datagen.errors import DatagenError, system_error
+from datagen.files.reading import open_parquet, writing
+from datagen.pictures.picture import Picture
+from datagen.records import PART_SCHEMA, PartRow, Row
+
+GROUP_BYTES = 64 << 20
+"""The most text in a row group of a part, so that none comes near the 2 GiB that readers open."""
+_BLOCK = tarfile.BLOCKSIZE
+
+
+def part_path(folder: Path, number: int) -> Path:
+    """Return the path of a sealed part."""
+    return folder / f"part-{number:06d}.parquet"
+
+
+def is_sealed(folder: Path, number: int) -> bool:
+    """Whether the part is complete."""
+    return part_path(folder, number).exists() and not _journal_path(folder, number).exists()
+
+
+def _journal_path(folder: Path, number: int) -> Path:
+    return folder / f"part-{number:06d}.jsonl"
+
+
+class Journal:
+    """The part that a worker is at. Use it as a context manager.
+
+    Attributes:
+        done: the positions of the images that need no more work.
+        counts: the rows by state.
+
+    Raises:
+        DatagenError: another process is at this part, or its journal is damaged.
+    """
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self._folder = folder
+        self._number = number
+        self._path = _journal_path(folder, number)
+        self._rows: list[PartRow] = []
+        tar = part_path(folder, number).with_suffix(".tar")
+        with ExitStack() as opened:
+            self._journal: BinaryIO = opened.enter_context(self._path.open("a+b"))
+            try:
+                fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DatagenError(
+                    f"{self._path} is in use by another process; wait until that run has ended, then run again."
+                ) from error
+            except OSError as error:
+                raise DatagenError(system_error(error, self._path)) from error
+            self._pictures: BinaryIO = opened.enter_context(tar.open("r+b" if tar.exists() else "w+b"))
+            with writing(self._path):
+                self._continue()
+            opened.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in (self._pictures, self._journal):
+            with suppress(OSError):  # a full disk, which `append` has reported
+                file.close()
+
+    @property
+    def done(self) -> set[int]:
+        """The positions of the images that are done."""
+        return {row.position for row in self._rows}
+
+    @property
+    def counts(self) -> Counter[str]:
+        """The rows by state."""
+        return Counter(row.state for row in self._rows)
+
+    def append(self, row: Row, position: int, picture: Picture | None) -> None:
+        """Write one finished image; when this returns, the death of the process loses nothing of it.
+
+        Raises:
+            DatagenError: the disk is full, or cannot be written.
+        """
+        done = PartRow(**row.__dict__, position=position)
+        with self._writing():
+            if picture is not None:
+                member = tarfile.TarInfo(f"{row.id}{picture.suffix}")
+                member.size = len(picture.data)
+                padding = bytes(-member.size % _BLOCK)
+                self._pictures.write(b"".join((member.tobuf(tarfile.USTAR_FORMAT), picture.data, padding)))
+                self._pictures.flush()
+                done.suffix, done.offset, done.size = picture.suffix, self._end + _BLOCK, member.size
+                self._end += _BLOCK + member.size + len(padding)
+            self._journal.write(_line(done))
+            self._journal.flush()
+        self._rows.append(done)
+
+    def seal(self) -> None:
+        """Make the part final: the pictures and the rows are on the disk when the Parquet file appears.
+
+        Raises:
+            DatagenError: the disk is full, or cannot be written.
+        """
+        rows = sorted(self._rows, key=lambda row: row.position)
+        with self._writing():
+            self._pictures.write(bytes(2 * _BLOCK))  # the end of a tar
+            self._pictures.flush()
+            os.fsync(self._pictures.fileno())
+            _write_sealed(rows, part_path(self._folder, self._number))
+            self._path.unlink()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DatagenError(system_error(error, self._path)) from error
+
+    def _continue(self) -> None:
+        """Take up what an earlier worker finished."""
+        self._journal.seek(0)
+        pictures_size = os.fstat(self._pictures.fileno()).st_size
+        journal_size = end = 0
+        for row, line_end in _read_journal(self._journal.read(), self._path):
+            if row.offset + row.size > pictures_size:
+                break
+            self._rows.append(row)
+            journal_size, end = line_end, max(end, row.offset + -(-row.size // _BLOCK) * _BLOCK)
+        self._journal.truncate(journal_size)
+        self._pictures.truncate(end)
+        self._pictures.seek(end)
+        self._end = end
+
+
+def _line(row: PartRow) -> bytes:
+    return row.model_dump_json(by_alias=True).encode() + b"\n"
+
+
+def _read_journal(content: bytes, path: Path) -> Iterator[tuple[PartRow, int]]:
+    """Yield the rows of the complete lines, each with the place where its line ends.
+
+    Raises:
+        DatagenError: a line is damaged.
+    """
+    end = 0
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        end += len(line) + 1
+        try:
+            yield PartRow.model_validate_json(line), end
+        except ValidationError as error:
+            raise DatagenError(
+                f"{path}: line {number} is damaged; delete that line alone and run again: its image is done anew."
+            ) from error
+
+
+def rows_under_way(folder: Path, number: int) -> list[PartRow]:
+    """Return the rows of a part's journal; none if it has no journal.
+
+    Raises:
+        DatagenError: a line is damaged.
+    """
+    journal = _journal_path(folder, number)
+    return [row for row, _ in _read_journal(journal.read_bytes(), journal)] if journal.exists() else []
+
+
+def only_a_rule_failed(row: Row) -> bool:
+    """Whether nothing but a rule failed on a row: judging it again is enough, and no model need be asked."""
+    return row.error is not None and row.error.class_ == "rule_error"
+
+
+def reopen_failed(folder: Path, number: int) -> int:
+    """Make the failed images of a part, sealed or not, undone again, and return how many there are.
+
+    Raises:
+        DatagenError: the part is damaged.
+    """
+    sealed, journal = part_path(folder, number), _journal_path(folder, number)
+    if journal.exists():  # also when a worker died between the two steps of sealing
+        rows = rows_under_way(folder, number)
+    elif sealed.exists():
+        with open_parquet(sealed, anew(sealed)) as file:
+            rows = [PartRow.model_validate(row) for row in file.read().to_pylist()]
+    else:
+        return 0
+    kept = [row for row in rows if row.state != "failed" or only_a_rule_failed(row)]
+    if len(kept) < len(rows):
+        unfinished = sealed.with_suffix(".unfinished")
+        with writing(unfinished):
+            unfinished.write_bytes(b"".join(map(_line, kept)))
+        os.replace(unfinished, journal)  # noqa: PTH105
+    return len(rows) - len(kept)
+
+
+def anew(sealed: Path) -> str:
+    """Return what to do about a part that is damaged."""
+    return (
+        f"Put it back from a copy; without one, delete {sealed.stem}.parquet and {sealed.stem}.tar and run again: the "
+        "images of that part alone are done anew."
+    )
+
+
+def _write_sealed(rows: Sequence[PartRow], path: Path) -> None:
+    """Write a part so that the file appears complete, by rename, and with page checksums."""
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("wb") as file:
+        with pq.ParquetWriter(file, PART_SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+            for group in _groups(rows):
+                columns = [row.model_dump(by_alias=True) for row in group]
+                writer.write_table(pa.Table.from_pylist(columns, schema=PART_SCHEMA))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)  # noqa: PTH105
+
+
+def _groups(rows: Sequence[PartRow]) -> Iterator[Sequence[PartRow]]:
+    """Yield the rows of each row group: all, unless they have more than `GROUP_BYTES` of text."""
+    first = size = 0
+    for number, row in enumerate(rows):
+        length = len(_line(row))
+        if number > first and size + length > GROUP_BYTES:
+            yield rows[first:number]
+            first, size = number, 0
+        size += length
+    if rows:
+        yield rows[first:]
