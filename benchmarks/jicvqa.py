@@ -25,12 +25,14 @@ import pyarrow.parquet as pq
 from aiohttp import web
 from PIL import Image
 
-from datagen.jicvqa.audit import CHANCE, OVERALL, Gates, Scope, audit
-from datagen.jicvqa.benchmark import Benchmark
-from datagen.jicvqa.build import make_questions, place_rows
-from datagen.jicvqa.classes import ClassLists, load_classes, shipped_images_per_subset
-from datagen.jicvqa.design import Design, mutual_design, nearest_design
-from datagen.jicvqa.distractors import (
+from datagen.jicvqa.audit.audit import CHANCE, OVERALL, Gates, Scope, audit
+from datagen.jicvqa.benchmark.benchmark import Benchmark
+from datagen.jicvqa.benchmark.build import make_questions, place_rows
+from datagen.jicvqa.benchmark.tables import ImageRow
+from datagen.jicvqa.classes.classes import ClassLists, load_classes, shipped_images_per_subset
+from datagen.jicvqa.classes.similarity import Matrix, forbidden_pairs
+from datagen.jicvqa.distractors.design import Design, mutual_design, nearest_design
+from datagen.jicvqa.distractors.distractors import (
     Distractors,
     Method,
     Ranker,
@@ -39,11 +41,9 @@ from datagen.jicvqa.distractors import (
     lexical_ranker,
     make_distractors,
 )
+from datagen.jicvqa.distractors.ranking import RankingChoice, rank_classes
 from datagen.jicvqa.models import Server
-from datagen.jicvqa.ranking import RankingChoice, rank_classes
 from datagen.jicvqa.runs import Fetching, build
-from datagen.jicvqa.similarity import Matrix, forbidden_pairs
-from datagen.jicvqa.tables import ImageRow
 
 Counts = Mapping[str, Mapping[str, int]]
 
@@ -78,7 +78,7 @@ def vector_matrices(lists: ClassLists, draw: np.random.Generator, clusters: bool
 
 
 def picked(matrices: Mapping[str, Matrix], choice: RankingChoice, draw: np.random.Generator) -> dict[str, Matrix]:
-    """Return what `datagen.jicvqa.ranking` would make of a model that picks by these similarities, with some noise."""
+    """Return what `distractors.ranking` would make of a model that picks by these similarities, with some noise."""
     merged = {}
     for name, matrix in matrices.items():
         rows = np.arange(len(matrix))

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import rich.progress
 from rich.console import Console
@@ -11,11 +11,19 @@ from rich.live import Live
 from rich.text import Text
 
 from datagen.console import PlainConsole
-from datagen.pipeline.worker import Progress
 
 Item = TypeVar("Item")
 PLAIN_SECONDS = 10.0
 _BAR_WIDTH = 24
+
+
+class Progress(NamedTuple):
+    """What a worker has done since it started."""
+
+    states: Counter[str]
+    prompt_tokens: int
+    completion_tokens: int
+    retries: int
 
 
 class ProgressLine:

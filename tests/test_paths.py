@@ -16,7 +16,7 @@ from datagen.files.plain_names import plain_names
 from datagen.inspection.explain import find_row
 from datagen.inspection.recutting import compare_runs, recut
 from datagen.inspection.report import report_of
-from datagen.jicvqa.tables import open_table
+from datagen.jicvqa.benchmark.tables import open_table
 from datagen.pipeline.filtering import filter_rows
 from datagen.recipe import Output, Recipe
 from datagen.store.cut import load_call

@@ -15,8 +15,8 @@ from rich.console import Console
 from datagen.inspection import recutting  # noqa: F401
 from datagen.pipeline import filtering  # noqa: F401 (to be patched)
 from datagen.pipeline import run as pipeline
-from datagen.pipeline.worker import Job, Progress, Worker
-from datagen.progress import ProgressLine
+from datagen.pipeline.worker import Job, Worker
+from datagen.progress import Progress, ProgressLine
 from datagen.recipe import Recipe
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import datagen
 import filters
 import prompts
+from datagen.differences import differences
 from datagen.errors import DatagenError
-from datagen.store.identity import differences
 
 _PACKAGES = ("fugashi", "unidic-lite", "lingua-language-detector", "jinja2", "pillow", "numpy", "pyarrow")
 _CODE = (".py", ".txt")

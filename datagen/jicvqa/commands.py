@@ -67,7 +67,7 @@ def distractors(
 ) -> None:
     """Rank similar classes and design the option sets."""
     from datagen.jicvqa import runs
-    from datagen.jicvqa.ranking import RankingChoice
+    from datagen.jicvqa.distractors.ranking import RankingChoice
 
     by_model = ranker is RankerName.llm or (ranker is None and bool(endpoint or model))
     runs.make_distractors(
@@ -153,7 +153,7 @@ def evaluate(
 ) -> None:
     """Put the questions to a model and score its answers; without --endpoint vLLM serves the model here."""
     from datagen.jicvqa import runs
-    from datagen.jicvqa.evaluation import Settings
+    from datagen.jicvqa.evaluation.evaluation import Settings
 
     settings = Settings(form.value, circular, max_tokens, seed)
     server = _server(endpoint, model, api_key_env, in_flight)

@@ -10,17 +10,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from datagen.console import PlainConsole, pasteable
 from datagen.errors import DatagenError
-from datagen.jicvqa import distractors as distractors_file
-from datagen.jicvqa.build import make_questions, place_rows, refuse_existing, write_build
-from datagen.jicvqa.classes import CHOICES, ClassLists, load_classes
-from datagen.jicvqa.distractors import Method, load_distractors
-from datagen.jicvqa.evaluation import Settings
+from datagen.jicvqa.benchmark.build import make_questions, place_rows, refuse_existing, write_build
+from datagen.jicvqa.benchmark.pictures import Gathered, LostPicture, Scratch, download, gather, reader_of
+from datagen.jicvqa.benchmark.questions import Question
+from datagen.jicvqa.benchmark.tables import ImageRow, Table, open_table, read_rows
+from datagen.jicvqa.classes.classes import CHOICES, ClassLists, load_classes
+from datagen.jicvqa.distractors import distractors as distractors_file
+from datagen.jicvqa.distractors.distractors import Method, load_distractors
+from datagen.jicvqa.distractors.ranking import RankingChoice, rank_classes
+from datagen.jicvqa.evaluation.evaluation import Settings
 from datagen.jicvqa.files import beside, json_text, write_text
 from datagen.jicvqa.models import Server
-from datagen.jicvqa.pictures import Gathered, LostPicture, Scratch, download, gather, reader_of
-from datagen.jicvqa.questions import Question
-from datagen.jicvqa.ranking import RankingChoice, rank_classes
-from datagen.jicvqa.tables import ImageRow, Table, open_table, read_rows
 
 _CONSOLE = PlainConsole(soft_wrap=True)
 
@@ -108,16 +108,16 @@ def audit_benchmark(
     questions: int,
 ) -> bool:
     """Audit a benchmark, write the page and the JSON, and return whether every gate passed."""
-    from datagen.jicvqa.audit import ExtraPlayers, audit, load_gates
-    from datagen.jicvqa.audit_page import audit_page
-    from datagen.jicvqa.benchmark import load_benchmark
+    from datagen.jicvqa.audit.audit import ExtraPlayers, audit, load_gates
+    from datagen.jicvqa.audit.page import audit_page
+    from datagen.jicvqa.benchmark.benchmark import load_benchmark
 
     gates = load_gates(gates_file)
     benchmark = load_benchmark(folder, classes, distractors)
     extra: ExtraPlayers = {}
     report = out or beside(folder, "-audit")
     if server.endpoints or server.model:
-        from datagen.jicvqa.text_player import ask_without_pictures
+        from datagen.jicvqa.audit.text_player import ask_without_pictures
 
         with _served(server, report) as served:
             extra = ask_without_pictures(benchmark.questions, questions, served, _progress)
@@ -133,8 +133,8 @@ def audit_benchmark(
 
 def compare_builds(first: Path, second: Path, out: Path | None) -> None:
     """Show the differences between two builds, by subset, and write all of them to a file when one is named."""
-    from datagen.jicvqa.benchmark import load_benchmark
-    from datagen.jicvqa.comparison import compare
+    from datagen.jicvqa.audit.comparison import compare
+    from datagen.jicvqa.benchmark.benchmark import load_benchmark
 
     found = compare(load_benchmark(first), load_benchmark(second))
     for name, own in found.subsets.items():
@@ -153,9 +153,9 @@ def compare_builds(first: Path, second: Path, out: Path | None) -> None:
 
 def evaluate_model(folder: Path, out: Path | None, settings: Settings, server: Server, limit: int | None) -> bool:
     """Put a benchmark to a model, write items and results, and return whether every question was answered."""
-    from datagen.jicvqa.benchmark import load_benchmark
-    from datagen.jicvqa.evaluation import evaluate
-    from datagen.jicvqa.results import results_markdown, summarise, write_items
+    from datagen.jicvqa.benchmark.benchmark import load_benchmark
+    from datagen.jicvqa.evaluation.evaluation import evaluate
+    from datagen.jicvqa.evaluation.results import results_markdown, summarise, write_items
 
     benchmark = load_benchmark(folder)
     name = Path(server.model).name or "model"

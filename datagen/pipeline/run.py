@@ -13,9 +13,9 @@ from rich.console import Console
 from datagen.engines.servers.serving import check_given_endpoints, served
 from datagen.errors import DatagenError, InterruptedRunError
 from datagen.executors.ray_tasks import run_remotely
-from datagen.pipeline.worker import Job, Progress
+from datagen.pipeline.worker import Job
 from datagen.pipeline.workers import make_parts
-from datagen.progress import ProgressLine
+from datagen.progress import Progress, ProgressLine
 from datagen.recipe import Recipe, Source
 from datagen.sources import open_source, settled, told
 from datagen.store.cut import cut, read_manifest, shards_are_there

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import stamina.instrumentation
 
@@ -17,6 +16,7 @@ from datagen.errors import DatagenError
 from datagen.executors.software import check_software, software
 from datagen.failures import Failure
 from datagen.pictures.picture import Picture, prepare
+from datagen.progress import Progress
 from datagen.recipe import Recipe
 from datagen.records import ErrorRecord, FindingRecord, Row
 from datagen.sources import open_source
@@ -51,15 +51,6 @@ class Job:
     parts: Path
     keys: dict[str, str | None] = field(default_factory=dict, repr=False)
     software: dict[str, str] = field(default_factory=software)
-
-
-class Progress(NamedTuple):
-    """What a worker has done since it started."""
-
-    states: Counter[str]
-    prompt_tokens: int
-    completion_tokens: int
-    retries: int
 
 
 class RowMaker:

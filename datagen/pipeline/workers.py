@@ -17,8 +17,8 @@ from ray.exceptions import RayError, RayTaskError
 
 from datagen.errors import DatagenError
 from datagen.executors.ray_tasks import cpus, free_cpus, last_line, result_of, start_ray
-from datagen.pipeline.worker import PARTS_AT_ONCE, Job, Progress, Worker
-from datagen.progress import ProgressLine
+from datagen.pipeline.worker import PARTS_AT_ONCE, Job, Worker
+from datagen.progress import Progress, ProgressLine
 
 MOST_WORKERS = 4
 """Unless the recipe says otherwise: more would only queue at the server, up to its time limit."""

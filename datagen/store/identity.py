@@ -1,11 +1,10 @@
 """What decides the rows of a run: a changed identity on an old directory is refused, by the names of what changed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from datagen.differences import differences
 from datagen.recipe import Recipe
 from datagen.records import SCHEMA_VERSION
 
@@ -70,19 +69,3 @@ def changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
         for name, engine in found.get("engines", {}).items()
     }
     return list(differences({**found, "engines": engines}, wanted))
-
-
-def differences(found: Any, wanted: Any, place: str = "") -> Iterator[str]:
-    """Name the places where two identities differ, with both values."""
-    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
-        for key in sorted(found.keys() | wanted.keys()):
-            yield from differences(found.get(key), wanted.get(key), f"{place}.{key}".lstrip("."))
-    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
-        for number, pair in enumerate(zip(found, wanted, strict=True)):
-            yield from differences(*pair, f"{place}.{number}")
-    elif found != wanted:
-        yield f"{place} was {_shown(found)}, now {_shown(wanted)}"
-
-
-def _shown(value: Any) -> str:
-    return orjson.dumps(value).decode()[:120]

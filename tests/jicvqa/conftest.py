@@ -19,9 +19,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from datagen.errors import DatagenError
-from datagen.jicvqa.classes import load_classes, shipped_images_per_subset
+from datagen.jicvqa.benchmark.tables import ImageRow
+from datagen.jicvqa.classes.classes import load_classes, shipped_images_per_subset
 from datagen.jicvqa.commands import app
-from datagen.jicvqa.tables import ImageRow
 
 
 class Outcome(NamedTuple):

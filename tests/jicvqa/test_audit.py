@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from datagen.jicvqa.collisions import name_pairs, substring_collisions, twins
-from datagen.jicvqa.questions import Question
+from datagen.jicvqa.audit.collisions import name_pairs, substring_collisions, twins
+from datagen.jicvqa.benchmark.questions import Question
 from tests.jicvqa.conftest import SMALL, command, model_server, rows_of, write_csv, write_parquet
 
 

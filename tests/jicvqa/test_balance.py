@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datagen.jicvqa.classes import load_classes
-from datagen.jicvqa.design import mutual_design, mutual_shares, nearest_design
-from datagen.jicvqa.distractors import counts_of
-from datagen.jicvqa.similarity import forbidden_pairs, lexical_similarity
+from datagen.jicvqa.classes.classes import load_classes
+from datagen.jicvqa.classes.similarity import forbidden_pairs, lexical_similarity
+from datagen.jicvqa.distractors.design import mutual_design, mutual_shares, nearest_design
+from datagen.jicvqa.distractors.distractors import counts_of
 from tests.jicvqa.conftest import uneven_counts
 
 COUNTS = st.lists(st.integers(0, 15), min_size=4, max_size=9).filter(lambda own: sum(n > 0 for n in own) >= 4)

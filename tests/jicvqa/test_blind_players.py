@@ -6,15 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datagen.jicvqa import blind
-from datagen.jicvqa.attacker import combined_player
-from datagen.jicvqa.audit import OVERALL, Audit, Gates, audit
-from datagen.jicvqa.benchmark import Benchmark
-from datagen.jicvqa.build import make_questions, place_rows
-from datagen.jicvqa.classes import load_classes
-from datagen.jicvqa.distractors import Method, Ranker, make_distractors
-from datagen.jicvqa.questions import Question
-from datagen.jicvqa.similarity import Matrix
+from datagen.jicvqa.audit.attacker import combined_player
+from datagen.jicvqa.audit.audit import OVERALL, Audit, Gates, audit, blind
+from datagen.jicvqa.benchmark.benchmark import Benchmark
+from datagen.jicvqa.benchmark.build import make_questions, place_rows
+from datagen.jicvqa.benchmark.questions import Question
+from datagen.jicvqa.classes.classes import load_classes
+from datagen.jicvqa.classes.similarity import Matrix
+from datagen.jicvqa.distractors.distractors import Method, Ranker, make_distractors
 from tests.jicvqa.conftest import rows_of, uneven_counts
 
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datagen.jicvqa.arrangement import circle_of
-from datagen.jicvqa.benchmark import load_benchmark
+from datagen.jicvqa.benchmark.arrangement import circle_of
+from datagen.jicvqa.benchmark.benchmark import load_benchmark
 from tests.jicvqa.conftest import SMALL, command, picture, rows_of, write_csv, write_parquet
 
 
@@ -275,7 +275,7 @@ def test_a_crash_while_writing_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("datagen.jicvqa.editions.write_vlmevalkit", full)
+    monkeypatch.setattr("datagen.jicvqa.benchmark.editions.write_vlmevalkit", full)
     outcome = command("build", "--images", small_table, "--distractors", distractors_file, "--out", tmp_path / "b")
     assert outcome.code == 2
     assert "No space left" in outcome.error

@@ -6,10 +6,10 @@ from pathlib import Path
 import datasets
 import pytest
 
-from datagen.jicvqa.benchmark import load_benchmark
-from datagen.jicvqa.evaluation import Item
-from datagen.jicvqa.results import summarise
-from datagen.jicvqa.scoring import official, outcome_of, read_answer
+from datagen.jicvqa.benchmark.benchmark import load_benchmark
+from datagen.jicvqa.evaluation.evaluation import Item
+from datagen.jicvqa.evaluation.results import summarise
+from datagen.jicvqa.evaluation.scoring import official, outcome_of, read_answer
 from tests.jicvqa.conftest import SMALL
 
 DOMAINS = {"花": "jaflower30", "食べ物": "jafood101", "ランドマーク": "jalandmark10", "施設": "jafacility20"}

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagen.jicvqa.classes import load_classes
-from datagen.jicvqa.names import conflict_of
+from datagen.jicvqa.classes.classes import load_classes
+from datagen.jicvqa.classes.names import conflict_of
 
 
 @pytest.mark.parametrize(

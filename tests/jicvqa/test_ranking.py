@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from datagen.jicvqa.distractors import load_distractors
+from datagen.jicvqa.distractors.distractors import load_distractors
 from tests.conftest import TinyServer
 from tests.jicvqa.conftest import command, model_server
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagen.jicvqa.evaluation import Item
-from datagen.jicvqa.results import results_markdown, summarise
-from datagen.jicvqa.scoring import Outcome, official, outcome_of, read_answer
+from datagen.jicvqa.evaluation.evaluation import Item
+from datagen.jicvqa.evaluation.results import results_markdown, summarise
+from datagen.jicvqa.evaluation.scoring import Outcome, official, outcome_of, read_answer
 
 CHOICES = ("ラン", "スズラン", "つばき", "寺・神社")
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from datagen.jicvqa.benchmark.questions import question_text
 from datagen.jicvqa.models import Journal
-from datagen.jicvqa.questions import question_text
 from tests.conftest import called
 from tests.jicvqa.conftest import command
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from datagen.inspection.thumbnails import thumbnail
-from datagen.jicvqa.pictures import _checked
+from datagen.jicvqa.benchmark.pictures import _checked
 from datagen.pictures import colours
 from datagen.pictures.picture import Picture, prepare
 from tests.pictures import profiles

@@ -12,13 +12,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datagen.errors import DatagenError, nearest
-from datagen.jicvqa import blind
-from datagen.jicvqa.attacker import combined_player
-from datagen.jicvqa.benchmark import Benchmark
-from datagen.jicvqa.classes import CHOICES
-from datagen.jicvqa.collisions import NamePair, Twin, name_pairs, substring_collisions, twins
-from datagen.jicvqa.questions import Question
-from datagen.jicvqa.similarity import Matrix, lexical_similarity
+from datagen.jicvqa.audit import blind
+from datagen.jicvqa.audit.attacker import combined_player
+from datagen.jicvqa.audit.collisions import NamePair, Twin, name_pairs, substring_collisions, twins
+from datagen.jicvqa.benchmark.benchmark import Benchmark
+from datagen.jicvqa.benchmark.questions import Question
+from datagen.jicvqa.classes.classes import CHOICES
+from datagen.jicvqa.classes.similarity import Matrix, lexical_similarity
 from datagen.jicvqa.statistics import Share, evenness, wilson
 
 CHANCE = 1 / CHOICES

@@ -19,7 +19,7 @@ from PIL import Image
 
 from datagen.errors import DatagenError
 from datagen.failures import Failure
-from datagen.jicvqa.tables import ImageRow, Table
+from datagen.jicvqa.benchmark.tables import ImageRow, Table
 from datagen.pictures.colours import in_srgb
 from datagen.pictures.picture import Picture, prepare
 from datagen.recipe import Images

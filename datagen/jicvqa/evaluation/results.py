@@ -9,9 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datagen.jicvqa.evaluation import Item
+from datagen.jicvqa.evaluation.evaluation import Item
+from datagen.jicvqa.evaluation.scoring import OUTCOMES
 from datagen.jicvqa.files import write_bytes
-from datagen.jicvqa.scoring import OUTCOMES
 from datagen.jicvqa.statistics import Share, wilson
 
 

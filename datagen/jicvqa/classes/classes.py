@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from datagen.errors import DatagenError
-from datagen.jicvqa.names import NameConflict, conflict_of, key_of
+from datagen.jicvqa.classes.names import NameConflict, conflict_of, key_of
 
 CHOICES = 4
 """Options a question has."""

@@ -15,14 +15,14 @@ from typing import Any
 
 from datagen import __version__
 from datagen.errors import DatagenError, nearest
-from datagen.jicvqa import editions
-from datagen.jicvqa.arrangement import arrange
-from datagen.jicvqa.design import Design, nearest_design
-from datagen.jicvqa.distractors import Distractors, counts_of, named_sets
+from datagen.jicvqa.benchmark import editions
+from datagen.jicvqa.benchmark.arrangement import arrange
+from datagen.jicvqa.benchmark.pictures import Gathered, LostPicture, Scratch
+from datagen.jicvqa.benchmark.questions import Question
+from datagen.jicvqa.benchmark.tables import ImageRow
+from datagen.jicvqa.distractors.design import Design, nearest_design
+from datagen.jicvqa.distractors.distractors import Distractors, counts_of, named_sets
 from datagen.jicvqa.files import digest_of, json_text
-from datagen.jicvqa.pictures import Gathered, LostPicture, Scratch
-from datagen.jicvqa.questions import Question
-from datagen.jicvqa.tables import ImageRow
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from datagen.jicvqa.classes import CHOICES
-from datagen.jicvqa.similarity import Matrix
+from datagen.jicvqa.classes.classes import CHOICES
+from datagen.jicvqa.classes.similarity import Matrix
 
 OptionSet = tuple[int, int, int, int]
 """Four class numbers, ascending."""

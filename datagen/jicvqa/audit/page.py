@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, StrictUndefined
 
 from datagen.console import shown
-from datagen.jicvqa.audit import CHANCE, Audit, Gates, Scope
+from datagen.jicvqa.audit.audit import CHANCE, Audit, Gates, Scope
 
 _LEFT, _WIDTH = 220.0, 240.0  # of the bars, in units of the drawing; the width stands for 100 %
 

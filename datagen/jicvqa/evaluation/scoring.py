@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from datagen.jicvqa.names import key_of
+from datagen.jicvqa.classes.names import key_of
 
 LETTERS = "ABCD"
 Outcome = Literal["correct", "wrong", "none", "several", "failed"]

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from datagen.jicvqa.classes import CHOICES
-from datagen.jicvqa.design import Design
+from datagen.jicvqa.classes.classes import CHOICES
+from datagen.jicvqa.distractors.design import Design
 
 _Item = TypeVar("_Item")
 

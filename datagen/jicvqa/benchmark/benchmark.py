@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datagen.errors import DatagenError
 from datagen.failures import Failure
-from datagen.jicvqa.classes import ClassLists, load_classes
-from datagen.jicvqa.distractors import Distractors, load_distractors
-from datagen.jicvqa.questions import Question, UnreadableQuestionError, read_question
+from datagen.jicvqa.benchmark.questions import Question, UnreadableQuestionError, read_question
+from datagen.jicvqa.classes.classes import ClassLists, load_classes
+from datagen.jicvqa.distractors.distractors import Distractors, load_distractors
 
 
 class _StoredQuestion(BaseModel):
@@ -108,7 +108,7 @@ def _explicit(table: Path) -> tuple[list[Question], Callable[[str], bytes] | Non
     if "image" not in names:
         return questions, None
     place = {question.id: number for number, question in enumerate(questions)}
-    from datagen.jicvqa.tables import open_table
+    from datagen.jicvqa.benchmark.tables import open_table
 
     opened = open_table(str(table))
     if not opened.embedded:

@@ -16,8 +16,9 @@ import numpy as np
 from datagen.engines.openai import ChatClient
 from datagen.errors import DatagenError
 from datagen.failures import Failure
-from datagen.jicvqa.classes import CHOICES, ClassLists, Subset
-from datagen.jicvqa.distractors import Ranker
+from datagen.jicvqa.classes.classes import CHOICES, ClassLists, Subset
+from datagen.jicvqa.classes.similarity import Matrix
+from datagen.jicvqa.distractors.distractors import Ranker
 from datagen.jicvqa.models import (
     Journal,
     OutsideTheListError,
@@ -28,7 +29,6 @@ from datagen.jicvqa.models import (
     request_key,
     run_all,
 )
-from datagen.jicvqa.similarity import Matrix
 from datagen.jicvqa.templates import load_template
 from prompts import Sampling
 

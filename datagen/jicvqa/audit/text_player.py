@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datagen.engines.openai import ChatClient
 from datagen.errors import DatagenError
 from datagen.failures import Failure
+from datagen.jicvqa.benchmark.questions import Question
 from datagen.jicvqa.models import OutsideTheListError, Server, ShowProgress, checked, choose, run_all
-from datagen.jicvqa.questions import Question
 from datagen.jicvqa.templates import load_template
 from prompts import Sampling
 

@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from datagen.console import pasteable
 from datagen.errors import DatagenError
-from datagen.jicvqa.classes import CHOICES, ClassLists, Subset
-from datagen.jicvqa.design import Counts, Design, mutual_design, mutual_shares, nearest_design
+from datagen.jicvqa.classes.classes import CHOICES, ClassLists, Subset
+from datagen.jicvqa.classes.similarity import LEXICAL_WEIGHTS, Matrix, forbidden_pairs, lexical_similarity
+from datagen.jicvqa.distractors.design import Counts, Design, mutual_design, mutual_shares, nearest_design
 from datagen.jicvqa.files import json_text
-from datagen.jicvqa.similarity import LEXICAL_WEIGHTS, Matrix, forbidden_pairs, lexical_similarity
 
 Method = Literal["mutual", "nearest"]
 _DIGITS = 6
@@ -106,7 +106,7 @@ class SubsetDistractors(_Part):
 class Distractors(_Part):
     """The whole file."""
 
-    format: Literal["datagen.jicvqa.distractors/1"] = "datagen.jicvqa.distractors/1"
+    format: Literal["datagen.jicvqa.distractors.distractors/1"] = "datagen.jicvqa.distractors.distractors/1"
     method: Method
     ranker: Ranker
     classes_source: str = ""

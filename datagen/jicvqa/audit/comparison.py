@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
 from datagen.errors import DatagenError
-from datagen.jicvqa.benchmark import Benchmark
-from datagen.jicvqa.questions import Question
-from datagen.jicvqa.similarity import Matrix, lexical_similarity
+from datagen.jicvqa.benchmark.benchmark import Benchmark
+from datagen.jicvqa.benchmark.questions import Question
+from datagen.jicvqa.classes.similarity import Matrix, lexical_similarity
 
 
 class SubsetComparison(NamedTuple):

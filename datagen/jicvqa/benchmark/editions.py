@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pybase64
 
-from datagen.jicvqa.classes import CHOICES
-from datagen.jicvqa.questions import Question
+from datagen.jicvqa.benchmark.questions import Question
+from datagen.jicvqa.classes.classes import CHOICES
 
 PUBLISHED_COLUMNS = ("id", "question", "category", "url")
 ReadPicture = Callable[[Question], bytes]

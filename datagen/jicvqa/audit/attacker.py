@@ -12,9 +12,9 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from datagen.jicvqa.blind import FOLDS, Scores, Table, fixed_players, learned
-from datagen.jicvqa.classes import CHOICES
-from datagen.jicvqa.similarity import Matrix
+from datagen.jicvqa.audit.blind import FOLDS, Scores, Table, fixed_players, learned
+from datagen.jicvqa.classes.classes import CHOICES
+from datagen.jicvqa.classes.similarity import Matrix
 
 _PENALTY = 1.0
 

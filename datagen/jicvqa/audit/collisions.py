@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datagen.jicvqa.names import conflict_of
-from datagen.jicvqa.questions import Question
+from datagen.jicvqa.benchmark.questions import Question
+from datagen.jicvqa.classes.names import conflict_of
 
 _CHUNK = 512
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from datagen.jicvqa.classes import CHOICES
-from datagen.jicvqa.names import reading_of
-from datagen.jicvqa.questions import Question
-from datagen.jicvqa.similarity import Matrix
+from datagen.jicvqa.benchmark.questions import Question
+from datagen.jicvqa.classes.classes import CHOICES
+from datagen.jicvqa.classes.names import reading_of
+from datagen.jicvqa.classes.similarity import Matrix
 
 Scores = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]

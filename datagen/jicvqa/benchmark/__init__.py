@@ -1,0 +1,1 @@
+"""From classes, distractors and labelled pictures to the files of a benchmark, and reading them back."""

@@ -1,0 +1,1 @@
+"""The classes of JIC-VQA, their names, and how alike they are."""

@@ -1,0 +1,1 @@
+"""What a model answers to a benchmark, and how that is scored."""
