@@ -20,11 +20,10 @@ from rich.console import Console
 from benchmarks.memory import peak_megabytes
 from datagen.pictures.picture import prepare
 from datagen.recipe import Images, Recipe, load_recipe
-from datagen.records import Call, Message, Row
-from datagen.sources import Entry
+from datagen.records import Call, MessageRecord, Row
+from datagen.sources import Entry, Loaded
 from datagen.store.index import Index, Listed, write_index
 from datagen.store.journal import Journal
-from datagen.store.policies import read_policy
 from datagen.store.run_directory import RunDirectory
 from prompts import Prompt
 
@@ -52,7 +51,7 @@ class Names:
             name = f"{number // 1000:04}/{number:08}.jpg"
             yield Entry(name, b"pictures/" + name.encode())
 
-    async def read(self, entry: Entry) -> bytes:
+    async def read(self, entry: Entry) -> Loaded:
         """Nothing is read."""
         raise NotImplementedError(entry.key)
 
@@ -67,7 +66,7 @@ def row_of(listed: Listed, recipe: Recipe, prompt: Prompt) -> Row:
     calls, messages = [], []
     for turn in range(stage.repeat):
         question, answer = QUESTION.format(listed.position + turn), ANSWER.format(listed.position + turn)
-        messages += [Message(role="user", content=question), Message(role="assistant", content=answer)]
+        messages += [MessageRecord(role="user", content=question), MessageRecord(role="assistant", content=answer)]
         calls.append(
             Call(
                 stage=0,
@@ -104,7 +103,6 @@ def write_finished(folder: Path, recipe: Recipe, count: int) -> None:
     directory = RunDirectory(folder / "out")
     directory.path.mkdir()
     directory.claim(recipe)
-    directory.note_policy(read_policy(recipe.policy).digest, at_work=True)
     write_index(Names(count), directory.index, recipe.output.part_rows)
     index = Index(directory.index)
     prompt = recipe.prompt(recipe.stages[0])
@@ -112,8 +110,8 @@ def write_finished(folder: Path, recipe: Recipe, count: int) -> None:
         with Journal(directory.parts, number) as journal:
             for listed in index.part(number):
                 row = row_of(listed, recipe, prompt)
-                row.sha256, row.phash, row.width, row.height = picture.sha256, picture.phash, 32, 32
-                journal.append(row, listed.position, picture)
+                row.pictures = [picture.record]
+                journal.append(row, listed.position, [picture])
             journal.seal()
 
 

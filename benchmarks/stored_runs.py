@@ -140,12 +140,11 @@ def _rows(
         failure = _FAILURES[(first + n) % len(_FAILURES)]
         yield {
             "id": row_id,
-            "image": picture and {"bytes": picture, "path": f"{row_id}.png"},
+            "images": [{"bytes": picture, "path": f"{row_id}.png"}] if picture else [],
             "key": f"{first + n:09d}.png",
-            "sha256": sha256(picture).hexdigest() if picture else "",
-            "phash": row_id[:16],
-            "width": 160,
-            "height": 160,
+            "pictures": [{"sha256": sha256(picture).hexdigest(), "phash": row_id[:16], "width": 160, "height": 160}]
+            if picture
+            else [],
             "source": "synthetic",
             "url": "",
             "license": "",
@@ -163,7 +162,7 @@ def _rows(
             else [
                 {
                     "rule": rules[rule],
-                    "turn": 2 * int(turns[n, rule]) + 1,
+                    "message": 2 * int(turns[n, rule]) + 1,
                     "start": len(statements[turns[n, rule]]),
                     "end": len(statements[turns[n, rule]]) + len(_OFFENCE),
                     "text": _OFFENCE,
@@ -171,6 +170,8 @@ def _rows(
                 }
                 for rule in np.flatnonzero(hits[n])
             ],
+            "scores": [],
+            "policy": "",
             "state": "failed" if failed_row else "kept",
             "error": {"class": failure, "message": f"no answer for {row_id[:4]}"} if failed_row else None,
             "calls": calls[:1] if failed_row else calls,

@@ -69,7 +69,7 @@ async def client_alone(endpoint: str, data: bytes, count: int) -> float:
     async with ChatClient("fake-vlm", [endpoint]) as client:
 
         async def ask(seed: int) -> None:
-            async with slots, client.conversation() as place:
+            async with slots, client.lease() as place:
                 await client.complete(place, messages, sampling=Sampling(), seed=seed)
 
         started = time.perf_counter()
@@ -94,7 +94,7 @@ def steps(data: bytes, folder: Path) -> dict[str, float]:
     picture = prepare(data, Images())
     policy = load_policy("standard")
     messages = [{"role": "user", "content": "何が見えますか？"}, {"role": "assistant", "content": ANSWER}]
-    row = Row(id="0" * 32, key="a.jpg", source="s", task="t", state="kept", sha256=picture.sha256)
+    row = Row(id="0" * 32, key="a.jpg", source="s", task="t", state="kept", pictures=[picture.record])
     path = folder / "one.jpg"
     path.write_bytes(data)
     body = {"messages": [{"content": [{"image_url": {"url": picture.data_url}}]}]}
@@ -105,7 +105,7 @@ def steps(data: bytes, folder: Path) -> dict[str, float]:
             "SHA-256 and base64": milliseconds(lambda: _encoded(data)),
             "request body": milliseconds(lambda: orjson.dumps(body)),
             "judge by `standard`": milliseconds(lambda: policy.judge([{"messages": messages}])),
-            "journal and tar": milliseconds(lambda: journal.append(row, 0, picture)),
+            "journal and tar": milliseconds(lambda: journal.append(row, 0, [picture])),
         }
 
 

@@ -20,6 +20,7 @@ FailureClass = Literal[
     "unparsable_answer",
     "refused_caption",  # a caption that says that the picture will not or cannot be described
     "prompt_error",  # the prompt's template failed on what came before
+    "check_error",  # a check raised on a picture
     "rule_error",  # a rule raised on the row; its answers are kept, and judged again at the next cut
     "bad_row",  # a row of `datagen filter` that has no conversation
     "internal",  # a defect of datagen; the message names the exception

@@ -3,8 +3,11 @@
 Everything is validated when it enters; a message names the field, the value, what is allowed and what to do.
 """
 
+import json
 import os
+import re
 from collections.abc import Iterable, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -13,7 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from datagen import access
 from datagen.errors import DatagenError, nearest
+from filters.registry import shipped_members
 from prompts import Prompt, PromptError, Sampling, load_prompt
+
+_SENT_BY_DATAGEN = frozenset(
+    {"model", "messages", "seed", "stream", "response_format", "structured_outputs", "n", *Sampling.model_fields}
+)
 
 
 class _Section(BaseModel):
@@ -28,7 +36,8 @@ class Source(_Section):
         path: a folder of pictures, a table of paths or URLs (.csv, .jsonl, .parquet), Parquet files or a saved
             `datasets` directory with an image column, WebDataset archives (.tar), or the name of a data set on the
             Hugging Face hub.
-        kind: how to read `path` (`dataset` is a saved `datasets` directory); `auto` decides by looking at it, once.
+        kind: how to read `path`: folder, table, parquet, dataset (a saved `datasets` directory), webdataset, hub,
+            conversations, or a class of your own as `package.module:Class`; `auto` decides by looking at it, once.
         column: the column with the image, path or URL; found by itself when it is named image, path, file_name or url.
             Of WebDataset archives, the extension of the pictures (`seg.png`); without it, all pictures.
         split: the split of a hub data set.
@@ -39,12 +48,17 @@ class Source(_Section):
 
     name: str = "images"
     path: str
-    kind: Literal["auto", "folder", "table", "parquet", "dataset", "webdataset", "hub"] = "auto"
+    kind: str = "auto"
     column: str | None = None
     split: str = "train"
     limit: int | None = Field(None, ge=1)
     license: str = ""
     allow_private_hosts: tuple[str, ...] = ()
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, kind: str) -> str:
+        return _known(kind, "datagen.sources", "source", "auto", "hub")
 
 
 class Images(_Section):
@@ -72,6 +86,7 @@ class Engine(_Section):
     """A model and how to reach it.
 
     Attributes:
+        kind: how it is spoken to: `openai`, or a class of your own as `package.module:Class`.
         model: the name that the server knows it by; with endpoints that serve one model alone it may be left out.
         weights: what vLLM is to load when datagen starts the server: a folder or a hub name; `model` if not given.
         endpoints: base URLs of OpenAI-compatible servers, `http://host:port/v1`; none means that datagen starts one.
@@ -79,8 +94,11 @@ class Engine(_Section):
         api_key_env: the environment variable that holds the API key.
         timeout: seconds that one answer may take.
         patience: seconds for which no endpoint may answer before the run stops.
+        request: further fields of every request, such as `{top_k: 20}` or
+            `{chat_template_kwargs: {enable_thinking: false}}`.
     """
 
+    kind: str = "openai"
     model: str = ""
     weights: str | None = None
     endpoints: tuple[str, ...] = ()
@@ -88,12 +106,29 @@ class Engine(_Section):
     api_key_env: str | None = None
     timeout: float = Field(180.0, gt=0)
     patience: float = Field(120.0, gt=0)
+    request: dict[str, Any] = {}
     server: Server = Server()
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, kind: str) -> str:
+        return _known(kind, "datagen.engines", "engine")
 
     @field_validator("endpoints")
     @classmethod
     def _base_urls(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(access.base_url, endpoints))
+
+    @field_validator("request")
+    @classmethod
+    def _json_of_its_own(cls, request: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(_SENT_BY_DATAGEN.intersection(request)):
+            raise ValueError(f"{taken[0]} is set by datagen itself (sampling and seed are fields of stages and recipe)")
+        try:
+            json.dumps(request, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"it cannot be sent as JSON ({error})") from error
+        return request
 
     @model_validator(mode="after")
     def _something_to_serve(self) -> Self:
@@ -142,6 +177,7 @@ class Recipe(_Section):
         seed: every draw depends on it and on the row alone.
         workers: Ray workers; none means one a CPU, at most four.
         in_flight: images in conversation at once, a worker.
+        checks: what is measured of every picture before the first call, by name; the policy decides by the scores.
         output: how the run is written.
     """
 
@@ -154,12 +190,12 @@ class Recipe(_Section):
     seed: int = 0
     workers: int | None = Field(None, ge=1)
     in_flight: int = Field(128, ge=1)
+    checks: tuple[str, ...] = ()
     output: Output = Output()
     _prompts: dict[str, Prompt] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
-        turns = False
         for number, stage in enumerate(self.stages):
             if stage.engine not in self.engines:
                 raise ValueError(
@@ -171,17 +207,25 @@ class Recipe(_Section):
                 raise ValueError(f"stages.{number}.prompt: {error}") from error
             if prompt.answer.reads_as == "caption" and stage.as_turn and not prompt.instructions:
                 raise ValueError(f"stages.{number}.as_turn needs instructions in the prompt '{stage.prompt}'")
-            turns |= prompt.answer.reads_as != "caption" or stage.as_turn
+            try:
+                _known(prompt.answer.reads_as, "datagen.stages.readers", "reader")
+            except ValueError as error:
+                told = f"answer.reads_as of the prompt '{stage.prompt}' is '{prompt.answer.reads_as}', but {error}"
+                raise ValueError(f"stages.{number}.prompt: {told}") from error
             try:
                 self.sampling(stage)
             except ValidationError as error:
                 raise ValueError(f"stages.{number}.sampling.{_sentence(error)}") from error
-        if not turns:
-            raise ValueError(
-                "stages make no turn of dialogue; add a question-answer stage, or set as_turn: true "
-                "on the caption stage"
-            )
         return self
+
+    @field_validator("checks")
+    @classmethod
+    def _known_checks(cls, checks: tuple[str, ...]) -> tuple[str, ...]:
+        for name in checks:
+            _known(name, "datagen.stages.checks", "check")
+        if repeated := next((name for name in checks if checks.count(name) > 1), None):
+            raise ValueError(f"'{repeated}' stands there twice; name a check once")
+        return checks
 
     def prompt(self, stage: Stage) -> Prompt:
         """Return the stage's prompt, as its file was when the recipe was read; it travels with the recipe."""
@@ -191,6 +235,15 @@ class Recipe(_Section):
         """Return the prompt's sampling with the stage's overrides."""
         base = self.prompt(stage).sampling
         return Sampling.model_validate({**base.model_dump(), **stage.sampling})
+
+
+def _known(name: str, package: str, kind: str, *others: str) -> str:
+    """Return a name of a seam's member if it may be one; nothing is imported, and a dotted name is not followed."""
+    group = f"datagen.{package.rpartition('.')[2]}"
+    allowed = (*shipped_members(package), *others, *(point.name for point in entry_points(group=group)))
+    if name not in allowed and not re.search(r"\w[.:]\w", name):
+        raise ValueError(f"it is no {kind}: {nearest(name, allowed)}; one of your own is named package.module:Name")
+    return name
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = (), replace: dict[str, Any] | None = None) -> Recipe:

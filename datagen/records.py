@@ -1,9 +1,9 @@
-"""The one schema: a row is one image with its conversation.
+"""The one schema: a row is one conversation about 0, 1 or several pictures.
 
 `Row` is a row in code, `ROW_SCHEMA` the same row on disk; a test keeps them in step. Rows wait for the cut in parts,
-where `image` is a place in the part's tar (`PART_SCHEMA`); in shards it is a Hugging Face `Image` (`SHARD_SCHEMA`).
-Where the picture stands in the conversation is structural: it belongs to the first user message, and no text
-carries an image tag.
+which say where in the part's tar the pictures lie (`PART_SCHEMA`); in shards they are a list of Hugging Face `Image`
+(`shard_schema`). Where a picture stands in the conversation is structural: all belong to the first user message, and no
+text carries a tag. The descriptions here are those of docs/data.md.
 """
 
 import json
@@ -14,178 +14,176 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a column changes its meaning; a run directory of another version is refused."""
 
 State = Literal["kept", "dropped", "failed"]
 STATES: tuple[State, ...] = ("kept", "dropped", "failed")
+CAPTION = -1
+"""In the place of an index into `messages`: the caption."""
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Message(_Record):
+class PictureRecord(_Record):
+    """What is known of one picture of a row."""
+
+    sha256: str = Field(description="SHA-256 of the published bytes, 64 hex digits")
+    phash: str = Field(description="64-bit DCT perceptual hash (Zauner 2010), 16 hex digits")
+    width: int = Field(description="of the published picture, in pixels")
+    height: int = Field(description="of the published picture, in pixels")
+
+
+class MessageRecord(_Record):
     """One message of the conversation."""
 
-    role: Literal["user", "assistant"]
-    content: str
+    role: Literal["system", "user", "assistant"] = Field(description="system, user or assistant")
+    content: str = Field(description="the text; no tag stands in it for a picture")
+
+
+class ScoreRecord(_Record):
+    """What a check or a judge has measured; the policy alone says what follows from it."""
+
+    name: str = Field(description="of the check, or of the judge's prompt")
+    value: float = Field(description="the number")
+    reason: str = Field("", description="in words, or empty")
+    message: int | None = Field(None, description="index into `messages`, -1 the caption, null the row as a whole")
 
 
 class FindingRecord(_Record):
-    """What one rule found; `start` and `end` are code points in the content of message `turn` (-1: the caption)."""
+    """What one rule found; the span is in code points of the content of that message."""
 
-    rule: str
-    turn: int
-    start: int
-    end: int
-    text: str
-    evidence: str
+    rule: str = Field(description="the rule, or the name of the bound on a score")
+    message: int | None = Field(description="index into `messages`, -1 the caption, null the row as a whole")
+    start: int = Field(description="offset of the first character, in code points")
+    end: int = Field(description="offset behind the last one; equal to start where no text is meant")
+    text: str = Field(description="`content[start:end]`")
+    evidence: str = Field(description="what made the rule say so, for a person to read")
 
 
 class Call(_Record):
-    """One answer of a model: what was asked, how, and what came back.
+    """One answer of a model: what was asked, how, and what came back."""
 
-    Attributes:
-        request: the user text as sent (the messages before it are those of the earlier calls to the same engine).
-        sampling: the sampling parameters as JSON.
-        attempt: 1 for the first asking; more when an unusable answer was asked for again with another seed.
-    """
-
-    stage: int
-    engine: str
-    model: str
-    prompt: str
-    prompt_digest: str
-    sampling: str
-    seed: int
-    attempt: int
-    request: str
-    answer: str
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
+    stage: int = Field(description="number of the stage in the recipe, from 0")
+    engine: str = Field(description="name of the engine in the recipe")
+    model: str = Field(description="name by which the server knows the model")
+    prompt: str = Field(description="name of the prompt")
+    prompt_digest: str = Field(description="digest of all that the prompt sends, 16 hex digits")
+    sampling: str = Field(description="the sampling parameters, as JSON")
+    seed: int = Field(description="31 bits, from the recipe's seed, the row, the stage and the attempt")
+    attempt: int = Field(description="1 for the first asking; more when an unusable answer was asked for again")
+    request: str = Field(description="the user's text as sent; what came before it is in the earlier calls")
+    answer: str = Field(description="the text that came back")
+    finish_reason: str = Field(description="as the server names it: stop, length, …")
+    prompt_tokens: int = Field(description="tokens of the request, as the server counts them")
+    completion_tokens: int = Field(description="tokens of the answer, likewise")
 
 
 class ErrorRecord(_Record):
-    """Why a row failed: a class from `datagen.failures`, and a sentence."""
+    """Why a row failed."""
 
-    class_: str = Field(alias="class")
-    message: str
+    class_: str = Field(alias="class", description="one of the classes of `datagen.failures`")
+    message: str = Field(description="one sentence")
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
 class Row(_Record):
-    """One image with its conversation, without the picture's bytes.
+    """One conversation about 0, 1 or several pictures, without their bytes."""
 
-    Attributes:
-        id: 32 hex digits, from the key of the image in its source.
-        key: the image's name in its source (relative path, URL, or file and row).
-        sha256: of the published picture bytes (empty when the picture could not be read).
-        phash: 64-bit DCT perceptual hash, 16 hex digits.
-        width: of the published picture, in pixels; `height` likewise.
-        source: the recipe's name for the source.
-        task: the recipe's name.
-        state: kept, dropped (by `findings`), or failed (by `error`).
-    """
+    id: str = Field(description="32 hex digits, from the key")
+    key: str = Field(description="name in the source: a relative path, a URL, or file and row")
+    pictures: list[PictureRecord] = Field([], description="one entry a picture, in the order of `images`")
+    source: str = Field(description="the recipe's name for the source")
+    url: str = Field("", description="where the picture was published, if known")
+    license: str = Field("", description="of the picture, if known")
+    task: str = Field(description="the recipe's name for the product")
+    caption: str = Field("", description="the last caption, or empty")
+    messages: list[MessageRecord] = Field([], description="the conversation; the pictures belong to its first question")
+    scores: list[ScoreRecord] = Field([], description="what checks and judges have measured")
+    findings: list[FindingRecord] = Field([], description="what the policy's rules and bounds have found")
+    state: State = Field(description="kept, dropped (by `findings`) or failed (by `error`)")
+    policy: str = Field("", description="digest of policy and rules that judged, 16 hex digits; empty if none did")
+    error: ErrorRecord | None = Field(None, description="why the row failed, or null")
+    calls: list[Call] = Field([], description="every answer of a model, unusable ones included")
 
-    id: str
-    key: str
-    sha256: str = ""
-    phash: str = ""
-    width: int = 0
-    height: int = 0
-    source: str
-    url: str = ""
-    license: str = ""
-    task: str
-    caption: str = ""
-    messages: list[Message] = []
-    findings: list[FindingRecord] = []
-    state: State
-    error: ErrorRecord | None = None
-    calls: list[Call] = []
+
+class Member(_Record):
+    """Where the bytes of one picture lie in the part's tar."""
+
+    suffix: str = Field(description="of the picture's name, such as .jpg")
+    offset: int = Field(description="of its first byte in the tar")
+    size: int = Field(description="in bytes")
 
 
 class PartRow(Row):
-    """A row as it waits in a part: with the place of its picture.
+    """A row as it waits in a part: with its position, and where its pictures are."""
 
-    Attributes:
-        position: of the image in the index.
-        suffix: of the picture's name, ".jpg"; empty when there is no picture.
-        offset: of the picture's bytes in the part's tar; `size` in bytes.
-    """
-
-    position: int
-    suffix: str = ""
-    offset: int = 0
-    size: int = 0
+    position: int = Field(description="of the row in the index")
+    members: list[Member] = Field([], description="one entry a picture, in the order of `pictures`")
 
 
-MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-FINDINGS = pa.list_(
-    pa.struct(
-        [
-            ("rule", pa.string()),
-            ("turn", pa.int32()),
-            ("start", pa.int32()),
-            ("end", pa.int32()),
-            ("text", pa.string()),
-            ("evidence", pa.string()),
-        ]
-    )
+def _list_of(*fields: tuple[str, pa.DataType]) -> pa.DataType:
+    return pa.list_(pa.struct(list(fields)))
+
+
+MESSAGES = _list_of(("role", pa.string()), ("content", pa.string()))
+SCORES = _list_of(("name", pa.string()), ("value", pa.float64()), ("reason", pa.string()), ("message", pa.int32()))
+FINDINGS = _list_of(
+    ("rule", pa.string()),
+    ("message", pa.int32()),
+    ("start", pa.int32()),
+    ("end", pa.int32()),
+    ("text", pa.string()),
+    ("evidence", pa.string()),
 )
-_CALLS = pa.list_(
-    pa.struct(
-        [
-            ("stage", pa.int32()),
-            ("engine", pa.string()),
-            ("model", pa.string()),
-            ("prompt", pa.string()),
-            ("prompt_digest", pa.string()),
-            ("sampling", pa.string()),
-            ("seed", pa.int64()),
-            ("attempt", pa.int32()),
-            ("request", pa.string()),
-            ("answer", pa.string()),
-            ("finish_reason", pa.string()),
-            ("prompt_tokens", pa.int32()),
-            ("completion_tokens", pa.int32()),
-        ]
-    )
+_PICTURES = _list_of(("sha256", pa.string()), ("phash", pa.string()), ("width", pa.int32()), ("height", pa.int32()))
+_CALLS = _list_of(
+    ("stage", pa.int32()),
+    ("engine", pa.string()),
+    ("model", pa.string()),
+    ("prompt", pa.string()),
+    ("prompt_digest", pa.string()),
+    ("sampling", pa.string()),
+    ("seed", pa.int64()),
+    ("attempt", pa.int32()),
+    ("request", pa.string()),
+    ("answer", pa.string()),
+    ("finish_reason", pa.string()),
+    ("prompt_tokens", pa.int32()),
+    ("completion_tokens", pa.int32()),
 )
 ERROR = pa.struct([("class", pa.string()), ("message", pa.string())])
 _ROW_FIELDS: "list[pa.Field[Any]]" = [
     pa.field("id", pa.string()),
     pa.field("key", pa.string()),
-    pa.field("sha256", pa.string()),
-    pa.field("phash", pa.string()),
-    pa.field("width", pa.int32()),
-    pa.field("height", pa.int32()),
+    pa.field("pictures", _PICTURES),
     pa.field("source", pa.string()),
     pa.field("url", pa.string()),
     pa.field("license", pa.string()),
     pa.field("task", pa.string()),
     pa.field("caption", pa.string()),
     pa.field("messages", MESSAGES),
+    pa.field("scores", SCORES),
     pa.field("findings", FINDINGS),
     pa.field("state", pa.string()),
+    pa.field("policy", pa.string()),
     pa.field("error", ERROR),
     pa.field("calls", _CALLS),
 ]
 ROW_SCHEMA = pa.schema(_ROW_FIELDS)
 
-PLACE_FIELDS: "list[pa.Field[Any]]" = [
+_PART_FIELDS: "list[pa.Field[Any]]" = [
     pa.field("position", pa.int64()),
-    pa.field("suffix", pa.string()),
-    pa.field("offset", pa.int64()),
-    pa.field("size", pa.int64()),
+    pa.field("members", _list_of(("suffix", pa.string()), ("offset", pa.int64()), ("size", pa.int64()))),
 ]
-PART_SCHEMA = pa.schema([*_ROW_FIELDS, *PLACE_FIELDS])
+PART_SCHEMA = pa.schema([*_ROW_FIELDS, *_PART_FIELDS])
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_SHARD_FIELDS: "list[pa.Field[Any]]" = [_ROW_FIELDS[0], pa.field("image", IMAGE), *_ROW_FIELDS[1:]]
+IMAGES = pa.list_(IMAGE)
+_SHARD_FIELDS: "list[pa.Field[Any]]" = [_ROW_FIELDS[0], pa.field("images", IMAGES), *_ROW_FIELDS[1:]]
 SHARD_SCHEMA_PLAIN = pa.schema(_SHARD_FIELDS)
 
 
@@ -194,7 +192,7 @@ def shard_schema() -> pa.Schema:
 
     With them `datasets.load_dataset("parquet", …)` and streaming decode the pictures with no argument.
     """
-    return with_features(SHARD_SCHEMA_PLAIN, {"image": {"_type": "Image"}})
+    return with_features(SHARD_SCHEMA_PLAIN, {"images": [{"_type": "Image"}]})
 
 
 def with_features(schema: pa.Schema, features: Mapping[str, Any]) -> pa.Schema:
@@ -203,7 +201,7 @@ def with_features(schema: pa.Schema, features: Mapping[str, Any]) -> pa.Schema:
     Args:
         schema: of a file.
         features: of the columns that are more than their Arrow types say, as `datasets` stores them:
-            `{"image": {"_type": "Image"}}`. It derives the others; those that it has no name for (maps, UUIDs) are
+            `{"images": [{"_type": "Image"}]}`. It derives the others; those that it has no name for (maps, UUIDs) are
             left out, and such a file it cannot load.
     """
     import datasets  # slow to import, and only the cut needs it
@@ -212,6 +210,15 @@ def with_features(schema: pa.Schema, features: Mapping[str, Any]) -> pa.Schema:
     for field in schema:
         if field.name not in described:
             with suppress(ValueError):
-                described |= datasets.Features.from_arrow_schema(pa.schema([field])).to_dict()
+                described |= _for_all_versions(datasets.Features.from_arrow_schema(pa.schema([field])).to_dict())
     info = {"info": {"features": described}}
     return schema.with_metadata({b"huggingface": json.dumps(info, sort_keys=True).encode()})
+
+
+def _for_all_versions(feature: Any) -> Any:
+    """Return a feature with lists as `[…]`, which every version of `datasets` reads; those before 4 have no `List`."""
+    if not isinstance(feature, dict):
+        return feature
+    if feature.get("_type") == "List" and feature.get("length", -1) == -1:
+        return [_for_all_versions(feature["feature"])]
+    return {name: _for_all_versions(inner) for name, inner in feature.items()}

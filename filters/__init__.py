@@ -13,22 +13,25 @@
 'ほかに何が見えますか？'
 """
 
-from filters.base import Finding, Rule, RuleStatistics, Span, TurnRule
+from filters.base import Finding, MessageRule, PatternRule, Rule, RuleStatistics, Span
 from filters.errors import PolicyError
-from filters.policy import Policy, Statistics, Verdict, load_policy, policy_names
-from filters.sample import Sample, Turn
+from filters.loading import load_policy, policy_names
+from filters.policy import Policy, Statistics, Verdict
+from filters.sample import Message, Sample, Score
 
 __all__ = [
     "Finding",
+    "Message",
+    "MessageRule",
+    "PatternRule",
     "Policy",
     "PolicyError",
     "Rule",
     "RuleStatistics",
     "Sample",
+    "Score",
     "Span",
     "Statistics",
-    "Turn",
-    "TurnRule",
     "Verdict",
     "load_policy",
     "policy_names",

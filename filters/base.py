@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ClassVar, NamedTuple
 
-from filters.sample import Batch, Sample, Turn
+from filters.sample import Batch, Message, Sample
 
 
 class Finding(NamedTuple):
@@ -15,15 +15,15 @@ class Finding(NamedTuple):
 
     Attributes:
         rule: Name of the rule.
-        turn: Index into `messages`; -1 for the caption.
-        start: Offset of the first character in the content of that turn, in code points.
+        message: Index into `messages`; -1 for the caption, None for the sample as a whole.
+        start: Offset of the first character in the content of that message, in code points.
         end: Offset behind the last one.
         text: `content[start:end]`.
         evidence: What made the rule say so, for a person to read.
     """
 
     rule: str
-    turn: int
+    message: int | None
     start: int
     end: int
     text: str
@@ -31,7 +31,7 @@ class Finding(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A place in one turn, and the evidence."""
+    """A stretch of one message, and the evidence."""
 
     start: int
     end: int
@@ -85,45 +85,45 @@ class Rule(ABC):
         return found
 
 
-class TurnRule(Rule):
-    """A rule that reads one turn at a time: the answers, unless the class sets another `role`.
+class MessageRule(Rule):
+    """A rule that reads one message at a time: the answers, unless the class sets another `role`.
 
-    A subclass implements `spans`. If it sets `screen`, only turns in which that expression finds something are shown to
-    `spans`; the expression runs over the original text of a whole batch at once, so it has to allow for full-width and
-    half-width forms, and may only use `^` and `$` with `re.MULTILINE`.
+    A subclass implements `spans`. If it sets `screen`, only messages in which that expression finds something are
+    shown to `spans`; the expression runs over the original text of a whole batch at once, so it has to allow for
+    full-width and half-width forms, and may only use `^` and `$` with `re.MULTILINE`.
     """
 
     role: ClassVar[str] = "assistant"
     screen: re.Pattern[str] | None = None
 
     @abstractmethod
-    def spans(self, turn: Turn) -> Iterable[Span]:
-        """Yields the places in the turn that the rule objects to."""
+    def spans(self, message: Message) -> Iterable[Span]:
+        """Yields the places in the message that the rule objects to."""
 
     def find(self, sample: Sample) -> Iterator[Finding]:
-        """Yields what the rule finds in the turns of its role."""
-        turns = sample.turns if self.role != "caption" else tuple(filter(None, [sample.caption]))
-        for turn in turns:
-            if turn.role == self.role and (self.screen is None or self.screen.search(turn.content)):
-                yield from self._findings(turn)
+        """Yields what the rule finds in the messages of its role."""
+        messages = sample.messages if self.role != "caption" else tuple(filter(None, [sample.caption]))
+        for message in messages:
+            if message.role == self.role and (self.screen is None or self.screen.search(message.content)):
+                yield from self._findings(message)
 
     def texts(self, content: str) -> list[str]:
-        """The places that the rule objects to in a text, taken as a turn of its role; for examples."""
+        """The places that the rule objects to in a text, taken as a message of its role; for examples."""
         messages = [] if self.role == "caption" else [{"role": self.role, "content": content}]
         return [finding.text for finding in self.find(Sample({"messages": messages, "caption": content}))]
 
     def find_in_batch(self, batch: Batch) -> Iterator[tuple[int, Finding]]:
-        """Shows `spans` the turns of the batch that pass the screen."""
-        for place, turn in batch.turns(self.role, self.screen):
-            for finding in self._findings(turn):
+        """Shows `spans` the messages of the batch that pass the screen."""
+        for place, message in batch.messages(self.role, self.screen):
+            for finding in self._findings(message):
                 yield place, finding
 
-    def _findings(self, turn: Turn) -> Iterator[Finding]:
-        for start, end, evidence in self.spans(turn):
-            yield Finding(self.name, turn.index, start, end, turn.content[start:end], evidence)
+    def _findings(self, message: Message) -> Iterator[Finding]:
+        for start, end, evidence in self.spans(message):
+            yield Finding(self.name, message.index, start, end, message.content[start:end], evidence)
 
 
-class PatternRule(TurnRule):
+class PatternRule(MessageRule):
     """A rule that is one expression, matched against the writer's own words or, with `in_quotations`, against all.
 
     The named groups of `pattern` are the sorts of what it finds; evidence names the group.
@@ -132,12 +132,12 @@ class PatternRule(TurnRule):
     pattern: re.Pattern[str]
     in_quotations: bool = False
 
-    def spans(self, turn: Turn) -> Iterator[Span]:
+    def spans(self, message: Message) -> Iterator[Span]:
         """Yields the matches."""
-        text = turn.key.text if self.in_quotations else turn.own_words
+        text = message.key.text if self.in_quotations else message.own_words
         for match in self.pattern.finditer(text):
             found = match.group().strip()
             if found:
                 start = match.start() + match.group().index(found)
                 sort = (match.lastgroup or self.name).replace("_", " ")
-                yield Span(*turn.key.original(start, start + len(found)), f"{sort}: {found[:40]}")
+                yield Span(*message.key.original(start, start + len(found)), f"{sort}: {found[:40]}")

@@ -1,36 +1,21 @@
-"""Policies: which rules judge, with which settings, and what a finding does.
-
-A policy file is YAML::
-
-    name: mine
-    purpose: What it is for, in a sentence.
-    rules:
-      - rule: question_in_answer
-        action: drop              # or flag: the finding is recorded and the sample kept
-        settings: {quoted: drop}  # arguments of the rule's constructor
-"""
+"""Policies: which rules and scores judge, with which settings, and what a finding does."""
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import yaml
-
 from filters.base import Finding, Rule, RuleStatistics
-from filters.errors import PolicyError, nearest
-from filters.registry import rule_class
+from filters.entries import entry_name, rule_of
+from filters.errors import PolicyError
 from filters.sample import Batch
-from filters.settings import check_settings
+from filters.scores import ScoreBound
+from filters.version import rules_version
 
-_SHIPPED = Path(__file__).parent / "policies"
 _BATCH = 512
-_ACTIONS = ("drop", "flag")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +23,7 @@ class Verdict:
     """What a policy says of one sample.
 
     Attributes:
-        findings: Everything that was found, by turn and place.
+        findings: Everything that was found, by message and place.
         kept: Whether no rule with the action "drop" found anything, and none raised.
         dropped_by: Names of the rules that drop it, sorted.
         error: What a rule raised on this sample, with its name; the sample is not fully judged then. Empty otherwise.
@@ -68,8 +53,11 @@ class Policy:
     Attributes:
         name: How it is called; no part of the digest.
         purpose: What it is for.
-        rules: The rules.
-        digest: sha256 of rules, actions and settings, defaults filled in; the same for the same judgement.
+        rules: The rules, and the bounds on scores, which judge as rules do.
+        scores: The names of the scores that it asks for, sorted.
+        rules_version: A digest of the code that judges, see `filters.version`.
+        digest: sha256 of rules, actions, settings (defaults filled in) and `rules_version`; the same for the same
+            judgement.
         statistics: Per rule the samples seen, the samples with findings, and the seconds.
     """
 
@@ -77,19 +65,28 @@ class Policy:
         self.name = name
         self.purpose = purpose
         self._entries = tuple(dict(entry) for entry in entries)
-        self.rules: tuple[Rule, ...] = tuple(_rule(entry, f"rules[{n}]") for n, entry in enumerate(self._entries))
+        self.rules: tuple[Rule, ...] = tuple(rule_of(entry, f"rules[{n}]") for n, entry in enumerate(self._entries))
         names = [rule.name for rule in self.rules]
         for place, rule_name in enumerate(names):
             if rule_name in names[:place]:
                 raise PolicyError(
-                    f'rules[{place}].rule: "{rule_name}" is listed twice; a rule stands once in a policy, remove one.'
+                    f'rules[{place}]: "{rule_name}" is listed twice; a rule stands once in a policy, remove one. (Two '
+                    "bounds on one score need a name each.)"
                 )
         self._dropping = frozenset(
             rule.name for rule, entry in zip(self.rules, self._entries, strict=True) if entry["action"] == "drop"
         )
+        self.scores = tuple(sorted({rule.score for rule in self.rules if isinstance(rule, ScoreBound)}))
+        self.rules_version = rules_version(self.rules)
         self.digest = self._digest()
         self.statistics = Statistics({rule_name: RuleStatistics() for rule_name in names})
         self._counting = Lock()
+
+    def of_scores(self, scores: Iterable[str]) -> "Policy":
+        """The part of this policy that asks for these scores and nothing else: what can be said before any answer."""
+        wanted = frozenset(scores)
+        entries = [entry for entry in self._entries if entry.get("score") in wanted]
+        return Policy(self.name, self.purpose, entries)
 
     def judge(self, samples: Iterable[Mapping[str, Any]]) -> list[Verdict]:
         """Judges samples, in their order; every rule reads every sample.
@@ -127,7 +124,7 @@ class Policy:
                 total.seconds += counted.seconds
         verdicts = [_CLEAN] * len(samples)
         for place, findings in found.items():
-            findings.sort(key=lambda finding: (finding.turn, finding.start, finding.end, finding.rule))
+            findings.sort(key=_order)
             dropped_by = tuple(sorted({finding.rule for finding in findings} & self._dropping))
             verdicts[place] = Verdict(tuple(findings), not dropped_by, dropped_by)
         for place, error in errors.items():
@@ -136,15 +133,15 @@ class Policy:
 
     def _digest(self) -> str:
         parts = [
-            [entry["rule"], entry["action"], entry["settings"], rule.fingerprint()]
+            (entry_name(entry), entry, rule.fingerprint())
             for rule, entry in zip(self.rules, self._entries, strict=True)
         ]
-        parts.sort(key=lambda part: str(part[0]))
-        text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        parts.sort(key=lambda part: part[0])
+        text = json.dumps([self.rules_version, parts], ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return load_policy, (self.to_dict(),)
+        return Policy, (self.name, self.purpose, self._entries)
 
     def __repr__(self) -> str:
         return f"<Policy {self.name}: {len(self.rules)} rules, {self.digest[:12]}>"
@@ -174,99 +171,12 @@ def _told(rule: Rule, error: Exception) -> str:
 def _checked(finding: Finding, place: int, batch: Batch) -> Finding:
     """Makes sure that a finding is one, so that no rule of a user's can spoil what is stored."""
     found = Finding(*finding)
-    kinds = (str, int, int, int, str, str)
+    kinds = (str, int | None, int, int, str, str)
     if not 0 <= place < len(batch.samples) or not all(map(isinstance, found, kinds)):
         raise TypeError(f"{finding!r} at {place!r} is no finding in a batch of {len(batch.samples)}")
     return found
 
 
-def policy_names() -> tuple[str, ...]:
-    """The names of the shipped policies.
-
-    >>> policy_names()
-    ('light', 'standard', 'strict')
-    """
-    return tuple(sorted(path.stem for path in _SHIPPED.glob("*.yaml")))
-
-
-def load_policy(source: str | Path | Mapping[str, Any]) -> Policy:
-    """Loads a policy: a shipped one by name, one from a YAML file, or one from a mapping.
-
-    >>> load_policy({"name": "mine", "rules": [{"rule": "question_in_answer"}]}).judge(
-    ...     [{"messages": [{"role": "assistant", "content": "犬です。何歳ですか。"}]}]
-    ... )[0].dropped_by
-    ('question_in_answer',)
-
-    Raises:
-        PolicyError: There is no such policy, or something in it is wrong.
-    """
-    if isinstance(source, Mapping):
-        return _policy(source, "policy")
-    path = _SHIPPED / f"{source}.yaml" if str(source) in policy_names() else Path(source)
-    if not os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises for names that are too long)
-        raise PolicyError(
-            f'policy: "{source}" is neither a shipped policy nor a file; {nearest(source, policy_names())}, '
-            "or give the path of a YAML file."
-        )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        json.dumps(content, ensure_ascii=False, default=str, skipkeys=True).encode()  # a cycle, or half a character
-    except OSError as error:
-        raise PolicyError(f"policy: {path} cannot be read ({error.strerror}); give another file.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date that is none
-        told = " ".join(str(error).split())
-        raise PolicyError(f"policy: {path} is not YAML in UTF-8 ({told}); correct the file.") from error
-    return _policy({"name": path.stem, **content} if isinstance(content, Mapping) else content, str(path))
-
-
-def _policy(content: object, where: str) -> Policy:
-    if not isinstance(content, Mapping):
-        raise PolicyError(f"{where}: {content!r:.200} is no policy; write a mapping with name, purpose and rules.")
-    _refuse_unknown(content, ("name", "purpose", "rules"), where)
-    rules = content.get("rules")
-    if not isinstance(rules, Sequence) or isinstance(rules, str):
-        raise PolicyError(
-            f"{where}.rules: {rules!r:.200} is no list; list the rules, one mapping with the key rule each."
-        )
-    for key, default in (("name", "unnamed"), ("purpose", "")):
-        if not isinstance(content.get(key, default), str):
-            raise PolicyError(f"{where}.{key}: {content[key]!r} is no text; write a text.")
-    entries = [_entry(entry, f"{where}.rules[{place}]") for place, entry in enumerate(rules)]
-    return Policy(content.get("name", "unnamed"), content.get("purpose", ""), entries)
-
-
-def _entry(entry: object, where: str) -> dict[str, Any]:
-    if isinstance(entry, str):
-        entry = {"rule": entry}
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("rule"), str):
-        raise PolicyError(
-            f'{where}: {entry!r} names no rule; write {{rule: name}}, such as "rule: question_in_answer".'
-        )
-    _refuse_unknown(entry, ("rule", "action", "settings"), where)
-    action = entry.get("action", "drop")
-    if action not in _ACTIONS:
-        raise PolicyError(f'{where}.action: "{action}" is no action; {nearest(action, _ACTIONS)}.')
-    settings = entry.get("settings") or {}
-    if not isinstance(settings, Mapping) or not all(isinstance(key, str) for key in settings):
-        raise PolicyError(f"{where}.settings: {settings!r} is no mapping; write setting: value.")
-    found = rule_class(entry["rule"], f"{where}.rule")
-    return {
-        "rule": entry["rule"],
-        "action": action,
-        "settings": check_settings(found, dict(settings), f"{where}.settings"),
-    }
-
-
-def _rule(entry: Mapping[str, Any], where: str) -> Rule:
-    try:
-        return rule_class(entry["rule"])(**entry["settings"])
-    except PolicyError:
-        raise
-    except (ValueError, OSError) as error:
-        raise PolicyError(f"{where}.settings: {entry['rule']} refuses them: {error}.") from error
-
-
-def _refuse_unknown(content: Mapping[Any, Any], allowed: tuple[str, ...], where: str) -> None:
-    for key in content:
-        if key not in allowed:
-            raise PolicyError(f'{where}: "{key}" is no field here; {nearest(key, allowed)}.')
+def _order(finding: Finding) -> tuple[int, int, int, str]:
+    """What is said of the sample as a whole comes first, then the caption, then the messages."""
+    return -2 if finding.message is None else finding.message, finding.start, finding.end, finding.rule

@@ -1,6 +1,6 @@
 """Finding questions in Japanese text.
 
-Sentence by sentence: a marker of a turn that leaked in, a question mark, a final particle, an interrogative that
+Sentence by sentence: a marker of a message that leaked in, a question mark, a final particle, an interrogative that
 nothing binds, a noun that is only named (お名前は。). Endings that leave no doubt are decided by expressions alone; one
 that may as well be the end of a word, an indefinite or a clause goes to the tagger. docs/rules.md says what is decided
 how.
@@ -121,7 +121,7 @@ def _is_only_a_quotation(sentences: tuple[Sentence, ...]) -> bool:
 def _decide(sentence: Sentence, following: str, *, unfinished: bool) -> tuple[Kind, str] | None:
     marker = _MARKER.search(sentence.body[:_LONGEST])
     if marker and (":" in marker.group() or "." in sentence.marks + marker.group()) and not _LABEL.match(sentence.body):
-        return Kind.DIRECT, f"{marker.group().strip()} opens the turn of a questioner"
+        return Kind.DIRECT, f"{marker.group().strip()} opens the message of a questioner"
     if not _HAS_LETTER.search(sentence.body.replace(OPAQUE, "")):
         return None
     text = _DECORATION.sub("", _joined(sentence.body[-_LONGEST:]))

@@ -1,85 +1,142 @@
-"""From the name in a policy to the class of a rule.
+"""From a name to what it stands for: the one registry, of rules here and of every seam of datagen.
 
-A shipped rule is one class in one module of `filters.rules`, and the module has the rule's name: to add a rule is to
-add a file. Rules of users are named `package.module:Class`, `package.module.Class`, or by an entry point of the group
-`datagen.rules`.
+A name is looked up in three steps: a module of the folder that the members ship in, an entry point that an installed
+package offers, and a dotted name, `package.module:Name`. To add a member is to add a file. It lies here, and imports
+nothing but the standard library, because `filters` and `prompts` have to stand without datagen.
 """
 
 import pkgutil
-from functools import cache, reduce
+from collections.abc import Callable, Collection
+from functools import cached_property, reduce
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from types import ModuleType
+from typing import Generic, TypeVar
 
-from filters.base import Rule
-from filters.errors import PolicyError, nearest
+from filters.errors import nearest
 
-ENTRY_POINTS = "datagen.rules"
-
-
-@cache
-def shipped_rules() -> tuple[str, ...]:
-    """The names of the rules in `filters.rules`."""
-    package = import_module("filters.rules")
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(package.__path__)))
+Member = TypeVar("Member")
 
 
-def rule_class(reference: str, field: str = "rule") -> type[Rule]:
-    """Finds the class that a name in a policy stands for.
+class RegistryError(ValueError):
+    """A name that stands for nothing; the message names the field, the name, what is allowed, and what to do."""
 
-    >>> rule_class("question_in_answer").__name__
-    'QuestionInAnswer'
 
-    Raises:
-        PolicyError: There is no such rule.
+class Registry(Generic[Member]):
+    """The members of a seam by name.
+
+    Args:
+        package: the folder of the shipped members, as a dotted name. Every module in it is one; packages in it hold
+            what members share, and are none.
+        kind: what a member is called, in messages: "rule".
+        group: the entry points under which installed packages offer members: "datagen.rules".
+        asked: what a member has to be, in messages: "a class that extends filters.Rule".
+        attribute: the name under which a shipped module holds its member, if all use the same; without it, the member
+            is the one thing defined there that `fits`.
+        fits: whether an object is a member.
     """
-    if reference in shipped_rules():
-        module = import_module(f"filters.rules.{reference}")
-        for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Rule) and value.__module__ == module.__name__:
-                return value
-        raise PolicyError(
-            f'{field}: "{reference}" names a module of filters.rules without a rule in it; add the class.'
+
+    def __init__(
+        self,
+        package: str,
+        *,
+        kind: str,
+        group: str,
+        asked: str,
+        fits: Callable[[object], bool],
+        attribute: str | None = None,
+    ) -> None:
+        self._package = package
+        self._kind = kind
+        self._group = group
+        self._asked = asked
+        self._fits = fits
+        self._attribute = attribute
+
+    @cached_property
+    def shipped(self) -> tuple[str, ...]:
+        """The names of the members that ship with datagen; none of them is imported."""
+        return shipped_members(self._package)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all members, shipped ones and those of installed packages."""
+        return (*self.shipped, *sorted({point.name for point in entry_points(group=self._group)} - {*self.shipped}))
+
+    def find(self, name: str, field: str) -> Member:
+        """Return the member that a name stands for.
+
+        Args:
+            name: as it stands in a recipe or policy.
+            field: where it stands, for the message.
+
+        Raises:
+            RegistryError: there is no such member.
+        """
+        if name in self.shipped:
+            return self._shipped(import_module(f"{self._package}.{name}"), name, field)
+        for point in entry_points(group=self._group):
+            if point.name == name:
+                return self._checked(self._imported(point.module, point.attr, name, field), name, field)
+        module_name, colon, attribute = name.partition(":")
+        if not colon:
+            module_name, _, attribute = name.rpartition(".")
+        if not module_name or not attribute:
+            raise self._unknown(name, field, self.names())
+        return self._checked(self._imported(module_name, attribute, name, field), name, field)
+
+    def _unknown(self, name: str, field: str, known: Collection[str]) -> RegistryError:
+        own = f'"module:{self._attribute or "Class"}"'
+        shown = name if len(name) <= 200 else f"{name[:200]}…"
+        return RegistryError(
+            f'{field}: "{shown}" is no {self._kind}; {nearest(name, known)}; a {self._kind} of your own is named {own}.'
         )
-    plugins = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if point := plugins.get(reference):
-        return _checked(_imported(f"{point.module}:{point.attr}", reference, field), reference, field)
-    module_name, colon, class_name = reference.partition(":")
-    if not colon:
-        module_name, _, class_name = reference.rpartition(".")
-    if not module_name or not class_name:
-        raise PolicyError(
-            f'{field}: "{reference}" is no rule; {nearest(reference, [*shipped_rules(), *plugins])}; '
-            'a rule of your own is named "module:Class".'
+
+    def _shipped(self, module: ModuleType, name: str, field: str) -> Member:
+        for key, value in vars(module).items():
+            named = key == self._attribute if self._attribute else getattr(value, "__module__", "") == module.__name__
+            if named and self._fits(value):
+                found: Member = value
+                return found
+        raise RegistryError(
+            f'{field}: "{name}" names a module of {self._package} without a {self._kind} in it; add {self._asked}.'
         )
-    return _checked(_imported(f"{module_name}:{class_name}", reference, field), reference, field)
+
+    def _imported(self, module_name: str, attribute: str, name: str, field: str) -> object:
+        """Return what stands at `module:attribute`; whatever its module raises is the fault of what was named."""
+        try:
+            module = import_module(module_name)
+        except Exception as error:
+            told = " ".join(str(error).split()) or "without a message"
+            raise RegistryError(
+                f'{field}: "{name}" cannot be loaded ({type(error).__name__}: {told}); put its module on the Python '
+                "path, or correct it."
+            ) from error
+        try:
+            return reduce(getattr, attribute.split("."), module)
+        except AttributeError as error:
+            raise RegistryError(
+                f'{field}: "{name}" cannot be loaded ({module.__name__}, which is {_origin(module)}, has no '
+                f"{attribute}); correct it, or rename a module of yours that is called like another one."
+            ) from error
+
+    def _checked(self, found: object, name: str, field: str) -> Member:
+        if not self._fits(found):
+            raise RegistryError(f'{field}: "{name}" is not a {self._kind}; name {self._asked}.')
+        member: Member = found  # type: ignore[assignment]  # `fits` has just said so
+        return member
 
 
-def _imported(place: str, reference: str, field: str) -> object:
-    """Returns what stands at `module:name`; whatever its module raises is the fault of what was named."""
-    module_name, _, name = place.partition(":")
-    try:
-        module = import_module(module_name)
-    except Exception as error:
-        told = " ".join(str(error).split()) or "without a message"
-        raise PolicyError(
-            f'{field}: "{reference}" cannot be loaded ({type(error).__name__}: {told}); put its module on the Python '
-            "path, or correct it."
-        ) from error
-    try:
-        return reduce(getattr, name.split("."), module)
-    except AttributeError as error:
-        raise PolicyError(
-            f'{field}: "{reference}" cannot be loaded ({module.__name__}, which is {_origin(module)}, has no {name}); '
-            "correct it, or rename a module of yours that is called like another one."
-        ) from error
+def shipped_members(package: str) -> tuple[str, ...]:
+    """Return the names of the modules of a package; neither it nor they are imported.
+
+    >>> "refusal" in shipped_members("filters.rules")
+    True
+    """
+    spec = find_spec(package)
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(folders) if not module.ispkg))
 
 
 def _origin(module: ModuleType) -> str:
     return getattr(module, "__file__", None) or "no file"
-
-
-def _checked(found: object, reference: str, field: str) -> type[Rule]:
-    if isinstance(found, type) and issubclass(found, Rule):
-        return found
-    raise PolicyError(f'{field}: "{reference}" is not a rule; name a class that extends filters.Rule.')

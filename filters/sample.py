@@ -1,6 +1,6 @@
-"""What the rules read: a conversation, cut into turns, and batches of them.
+"""What the rules read: a conversation, cut into messages, and batches of them.
 
-A `Turn` keeps the original text and derives from it, once and only when a rule asks, what several rules need: the
+A `Message` keeps the original text and derives from it, once and only when a rule asks, what several rules need: the
 normalised matching key and the text without its quotations. Rules therefore never normalise for themselves.
 """
 
@@ -8,18 +8,18 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 from filters.matching import MatchingKey, matching_key
 from filters.sentences import mask_quotations
 
 CAPTION = -1
-"""The turn number that stands for the caption."""
+"""The index that stands for the caption."""
 
 _SEPARATOR = "\n\x00\n"
 
 
-class Turn:
+class Message:
     """One message of a conversation, or its caption.
 
     Attributes:
@@ -52,39 +52,59 @@ class Turn:
         return self._own_words
 
 
+class Score(NamedTuple):
+    """What a check or a judge has measured.
+
+    Attributes:
+        name: Of the check, or of the judge's prompt.
+        value: The number.
+        reason: In words, or empty.
+        message: Index into `messages`; -1 for the caption, None for the sample as a whole.
+    """
+
+    name: str
+    value: float
+    reason: str = ""
+    message: int | None = None
+
+
 class Sample:
     """A conversation as the rules see it.
 
     >>> sample = Sample({"messages": [{"role": "user", "content": "何色？"}, {"role": "assistant", "content": "赤。"}]})
-    >>> [turn.content for turn in sample.answers]
+    >>> [message.content for message in sample.answers]
     ['赤。']
     """
 
-    __slots__ = ("caption", "turns")
+    __slots__ = ("caption", "messages", "scores")
 
     def __init__(self, sample: Mapping[str, Any]) -> None:
         try:
-            self.turns = tuple(
-                Turn(index, message["role"], _text(message["content"]))
+            self.messages = tuple(
+                Message(index, message["role"], _text(message["content"]))
                 for index, message in enumerate(sample["messages"])
             )
             caption = sample.get("caption")
-            self.caption = None if caption is None else Turn(CAPTION, "caption", _text(caption))
-        except (KeyError, TypeError, AttributeError) as error:
+            self.caption = None if caption is None else Message(CAPTION, "caption", _text(caption))
+            self.scores = tuple(
+                Score(score["name"], float(score["value"]), score.get("reason") or "", score.get("message"))
+                for score in sample.get("scores") or ()
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(
                 'a sample must be a mapping with "messages", a list of {"role": text, "content": text}, and optionally '
                 f'"caption", a text; this one is not ({type(error).__name__}: {error})'
             ) from error
 
     @property
-    def answers(self) -> tuple[Turn, ...]:
-        """The assistant's turns."""
-        return tuple(turn for turn in self.turns if turn.role == "assistant")
+    def answers(self) -> tuple[Message, ...]:
+        """The assistant's messages."""
+        return tuple(message for message in self.messages if message.role == "assistant")
 
     @property
-    def questions(self) -> tuple[Turn, ...]:
-        """The user's turns."""
-        return tuple(turn for turn in self.turns if turn.role == "user")
+    def questions(self) -> tuple[Message, ...]:
+        """The user's messages."""
+        return tuple(message for message in self.messages if message.role == "user")
 
 
 def _text(value: object) -> str:
@@ -97,7 +117,7 @@ class Batch:
     """Samples that are judged together.
 
     Screens are regular expressions that run once over the joined text of the whole batch, which costs a fraction of a
-    call a text, and name the turns that a rule has to look at.
+    call a text, and name the messages that a rule has to look at.
     """
 
     def __init__(self, samples: Sequence[Mapping[str, Any]]) -> None:
@@ -111,8 +131,8 @@ class Batch:
         batch.samples = (sample,)
         return batch
 
-    def turns(self, role: str, screen: re.Pattern[str] | None = None) -> Iterator[tuple[int, Turn]]:
-        """Yields (position of the sample, turn) for the turns of a role in which the screen finds something."""
+    def messages(self, role: str, screen: re.Pattern[str] | None = None) -> Iterator[tuple[int, Message]]:
+        """Yields (position of the sample, message) for the messages of a role in which the screen finds something."""
         joined = self._joined.get(role)
         if joined is None:
             joined = self._joined[role] = _Joined(self.samples, role)
@@ -120,20 +140,23 @@ class Batch:
 
 
 class _Joined:
-    """The turns of one role in a batch, and their texts as one string."""
+    """The messages of one role in a batch, and their texts as one string."""
 
     def __init__(self, samples: Sequence[Sample], role: str) -> None:
         if role == "caption":
             self.entries = [(place, sample.caption) for place, sample in enumerate(samples) if sample.caption]
         else:
             self.entries = [
-                (place, turn) for place, sample in enumerate(samples) for turn in sample.turns if turn.role == role
+                (place, message)
+                for place, sample in enumerate(samples)
+                for message in sample.messages
+                if message.role == role
             ]
-        contents = [turn.content for _, turn in self.entries]
+        contents = [message.content for _, message in self.entries]
         self._text = _SEPARATOR.join(contents)
         self._starts = list(accumulate((len(text) + len(_SEPARATOR) for text in contents), initial=0))
 
-    def search(self, screen: re.Pattern[str]) -> Iterator[tuple[int, Turn]]:
+    def search(self, screen: re.Pattern[str]) -> Iterator[tuple[int, Message]]:
         """Yields the entries with a match; one match is enough, so the search goes on at the next text."""
         text, starts, find = self._text, self._starts, screen.search
         match = find(text)

@@ -5,7 +5,7 @@ import json
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from jinja2 import StrictUndefined, Template, TemplateError, meta
@@ -38,13 +38,14 @@ class Sampling(BaseModel):
 class Answer(BaseModel):
     """The shape of the answer.
 
-    `reads_as` says what it becomes in a row: `caption` (a field `caption`), `turn` (fields `question` and `answer`), or
-    `dialogue` (a field `turns`, a list of such pairs). `schema` is the JSON schema that the server is held to.
+    `reads_as` says what it becomes in a row: `caption` (a field `caption`), `turn` (fields `question` and `answer`),
+    `dialogue` (a field `turns`, a list of such pairs), `score` (a judge: fields `score` and `reason`), or another
+    reader of datagen by its name. `schema` is the JSON schema that the server is held to.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    reads_as: Literal["caption", "turn", "dialogue"]
+    reads_as: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.:]*$")]
     json_schema: dict[str, Any] = Field(alias="schema")
 
 

@@ -111,8 +111,8 @@ def test_an_unknown_prompt_names_those_that_ship(name: str) -> None:
         ({"answer": {"reads_as": "turn", "shema": {}}}, "there is no field 'answer.shema': did you mean 'schema'?"),
         ({"answer": {"reads_as": "turn", "schema": {}, "strict": 1}}, "there is no field 'answer.strict'"),
         (
-            {"answer": {"reads_as": "turns", "schema": {}}},
-            "answer.reads_as is 'turns', but input should be 'caption', ",
+            {"answer": {"reads_as": "a turn", "schema": {}}},
+            "answer.reads_as is 'a turn', but string should match pattern",
         ),
         ({"sampling": {"temperature": 9}}, "sampling.temperature is 9, but input should be less than or equal to 2"),
         ({"version": "one"}, "version is 'one', but input should be a valid integer"),

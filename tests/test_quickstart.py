@@ -45,7 +45,7 @@ def test_answers_that_ask_are_dropped_and_quoted_signs_are_kept(quickstart: Path
     assert asking
     for row in asking:
         for finding in row["findings"]:
-            content = row["caption"] if finding["turn"] < 0 else row["messages"][finding["turn"]]["content"]
+            content = row["caption"] if finding["message"] < 0 else row["messages"][finding["message"]]["content"]
             assert content[finding["start"] : finding["end"]] == finding["text"]
     answers = [message["content"] for row in loaded["train"] for message in row["messages"][1::2]]
     assert not [answer for answer in answers if answer.endswith(("か？", "か。", "？"))]

@@ -1,6 +1,7 @@
 """One schema: a row in code, in a part and in a shard are the same columns with the same types."""
 
 import io
+import json
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -13,17 +14,19 @@ from pydantic import BaseModel, ValidationError
 
 from datagen.failures import FAILURE_CLASSES, Failure
 from datagen.records import (
-    IMAGE,
+    IMAGES,
     PART_SCHEMA,
-    PLACE_FIELDS,
     ROW_SCHEMA,
     STATES,
     Call,
     ErrorRecord,
     FindingRecord,
-    Message,
+    Member,
+    MessageRecord,
     PartRow,
+    PictureRecord,
     Row,
+    ScoreRecord,
     shard_schema,
 )
 from filters import Finding
@@ -44,6 +47,8 @@ def assert_in_step(annotation: Any, arrow: pa.DataType, place: str) -> None:
         assert_model_in_step(annotation, list(arrow.fields), place)
     elif annotation is int:
         assert pa.types.is_integer(arrow), place
+    elif annotation is float:
+        assert arrow == pa.float64(), place
     else:
         assert annotation is str, place
         assert arrow == pa.string(), place
@@ -62,13 +67,13 @@ def test_rows_in_code_and_on_disk_are_in_step() -> None:
 
 def test_rows_in_parts_are_in_step() -> None:
     assert_model_in_step(PartRow, list(PART_SCHEMA))
-    assert list(PART_SCHEMA) == [*ROW_SCHEMA, *PLACE_FIELDS]
+    assert list(PART_SCHEMA)[: len(ROW_SCHEMA)] == list(ROW_SCHEMA)
 
 
-def test_shards_have_the_columns_of_a_row_and_the_picture() -> None:
+def test_shards_have_the_columns_of_a_row_and_the_pictures() -> None:
     schema = shard_schema()
-    assert schema.names == ["id", "image", *ROW_SCHEMA.names[1:]]
-    assert schema.field("image").type == IMAGE
+    assert schema.names == ["id", "images", *ROW_SCHEMA.names[1:]]
+    assert schema.field("images").type == IMAGES
     for field in ROW_SCHEMA:
         assert schema.field(field.name).equals(field)
 
@@ -84,12 +89,21 @@ def full_row() -> PartRow:
         request="質問を一つ。", answer="{}", finish_reason="stop", prompt_tokens=2**31 - 1, completion_tokens=1,
     )  # fmt: skip
     return PartRow(
-        id="0" * 32, key="花/桜.jpg", sha256="a" * 64, phash="b" * 16, width=64, height=48, source="s", url="u",
+        id="0" * 32, key="花/桜.jpg", source="s", url="u",
+        pictures=[PictureRecord(sha256=letter * 64, phash="b" * 16, width=64, height=48) for letter in "ab"],
         license="CC0", task="t", caption="桜が咲いています。",
-        messages=[Message(role="user", content="何の花ですか？"), Message(role="assistant", content="桜です。🌸")],
-        findings=[FindingRecord(rule="question", turn=1, start=0, end=4, text="桜です。", evidence="e")],
-        state="failed", error=ErrorRecord(class_="timeout", message="m"), calls=[call, call],
-        position=2**40, suffix=".jpg", offset=2**40, size=2**33,
+        messages=[
+            MessageRecord(role="system", content="日本語で。"),
+            MessageRecord(role="user", content="何の花ですか？"),
+            MessageRecord(role="assistant", content="桜です。🌸"),
+        ],
+        scores=[ScoreRecord(name="sharpness", value=0.1), ScoreRecord(name="fit", value=-2.5, reason="r", message=2)],
+        findings=[
+            FindingRecord(rule="question", message=2, start=0, end=4, text="桜です。", evidence="e"),
+            FindingRecord(rule="sharpness", message=None, start=0, end=0, text="", evidence="e"),
+        ],
+        state="failed", policy="c" * 16, error=ErrorRecord(class_="timeout", message="m"), calls=[call, call],
+        position=2**40, members=[Member(suffix=".jpg", offset=2**40, size=2**33) for _ in "ab"],
     )  # fmt: skip
 
 
@@ -103,7 +117,7 @@ def test_a_row_comes_back_from_json_and_from_parquet_as_it_was(row: PartRow) -> 
 
 
 def test_unknown_fields_states_and_roles_are_refused() -> None:
-    for change in ({"stat": "kept"}, {"state": "lost"}, {"messages": [{"role": "system", "content": ""}]}):
+    for change in ({"stat": "kept"}, {"state": "lost"}, {"messages": [{"role": "tool", "content": ""}]}):
         with pytest.raises(ValidationError):
             PartRow.model_validate(full_row().model_dump(by_alias=True) | change)
 
@@ -120,8 +134,8 @@ def test_the_message_of_a_failure_is_always_valid_unicode() -> None:
 
 def test_a_shard_decodes_in_datasets_with_no_argument(tmp_path: Any) -> None:
     row: dict[str, Any] = full_row().model_dump(by_alias=True)
-    images = [{"bytes": picture(1), "path": "1.jpg"}, None]
-    rows = [{name: row.get(name) for name in shard_schema().names} | {"image": image} for image in images]
+    stored = [{"bytes": picture(number), "path": f"{number}.jpg"} for number in range(3)]
+    rows = [{name: row.get(name) for name in shard_schema().names} | {"images": stored[:count]} for count in (1, 0, 3)]
     pq.write_table(pa.Table.from_pylist(rows, schema=shard_schema()), tmp_path / "train-00000-of-00001.parquet")
     for streaming in (False, True):
         loaded = datasets.load_dataset(
@@ -131,10 +145,11 @@ def test_a_shard_decodes_in_datasets_with_no_argument(tmp_path: Any) -> None:
             streaming=streaming,
             cache_dir=str(tmp_path),
         )
-        first, second = list(loaded)
-        assert isinstance(first["image"], Image.Image)
-        assert first["image"].size == (96, 64)
-        assert second["image"] is None
+        first, second, third = list(loaded)
+        assert [len(found["images"]) for found in (first, second, third)] == [1, 0, 3]
+        assert all(isinstance(image, Image.Image) and image.size == (96, 64) for image in third["images"])
         assert first["messages"] == row["messages"]
         assert first["calls"] == row["calls"]
-        assert isinstance(loaded.features["image"], datasets.Image)
+        assert loaded.features["images"] == datasets.List(datasets.Image())
+        assert first["scores"] == row["scores"]
+        assert "List" not in json.dumps(json.loads(shard_schema().metadata[b"huggingface"]))  # of datasets 4 and later

@@ -6,7 +6,7 @@ one token. So many of them, and the request has failed. All other faults are the
 and a cap, until any replica answers again, and when none has for `patience`, the run stops.
 
 All turns of one image go to one replica, so that its prefix and encoder caches hit; when the replica does not answer
-its conversations move to another one. A status other than 2xx is never a result.
+its leases fail over to another one. A status other than 2xx is never a result.
 """
 
 import asyncio
@@ -17,20 +17,19 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import aiohttp
 import orjson
 import stamina
 
+from datagen import recipe
+from datagen.engines import ChatMessage
 from datagen.engines.wire.chat import Completion, ServerRefusedError, request_completion
 from datagen.engines.wire.endpoints import serves
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from prompts import Sampling
-
-ChatMessage = Mapping[str, Any]
-"""One message as the chat API takes it; parts may hold `orjson.Fragment`s, which are spliced in as they are."""
 
 _PASSING_TRIES = 6
 _REFUSAL_TRIES = 2
@@ -60,14 +59,14 @@ class Replica:
 
     Attributes:
         url: its base URL.
-        conversations: how many it holds.
+        leases: how many hold it.
         down_until: the time until which it is avoided.
         answered: when it last answered anything.
         asked: when it was last asked whether it answers.
     """
 
     url: str
-    conversations: int = 0
+    leases: int = 0
     down_until: float = 0.0
     answered: float = -math.inf
     asked: float = -math.inf
@@ -75,8 +74,8 @@ class Replica:
 
 
 @dataclass
-class Conversation:
-    """A place in a replica's queue, held for all turns of one image."""
+class ReplicaLease:
+    """A replica that is held for all turns of one sample, as long as it answers."""
 
     replica: Replica
 
@@ -94,17 +93,26 @@ class ChatClient:
         timeout: seconds for one answer.
         patience: seconds without an answer from any replica after which `EndpointsGoneError` is raised. A request whose
             connections alone break has twice as long.
+        request: fields that are put into every request beside those of datagen.
         retries: how many errors have been met so far.
     """
+
+    needs_server: ClassVar[bool] = True
 
     model: str
     endpoints: Sequence[str]
     key: str | None = None
     timeout: float = 180.0
     patience: float = 120.0
+    request: Mapping[str, Any] = field(default_factory=dict)
     retries: int = field(default=0, init=False)
     _replicas: list[Replica] = field(init=False)
     _session: aiohttp.ClientSession = field(init=False)
+
+    @classmethod
+    def of(cls, engine: recipe.Engine, key: str | None) -> Self:
+        """Return the client of an engine whose endpoints are known."""
+        return cls(engine.model, engine.endpoints, key, engine.timeout, engine.patience, engine.request)
 
     async def __aenter__(self) -> Self:
         self._replicas = [Replica(url) for url in self.endpoints]
@@ -123,18 +131,18 @@ class ChatClient:
         await self._session.close()
 
     @asynccontextmanager
-    async def conversation(self) -> AsyncIterator[Conversation]:
-        """Hold a place at the least busy replica for all turns of one image."""
-        conversation = Conversation(self._least_busy())
-        conversation.replica.conversations += 1
+    async def lease(self) -> AsyncIterator[ReplicaLease]:
+        """Hold the least busy replica for all turns of one sample."""
+        lease = ReplicaLease(self._least_busy())
+        lease.replica.leases += 1
         try:
-            yield conversation
+            yield lease
         finally:
-            conversation.replica.conversations -= 1
+            lease.replica.leases -= 1
 
     async def complete(
         self,
-        conversation: Conversation,
+        lease: ReplicaLease,
         messages: Sequence[ChatMessage],
         *,
         sampling: Sampling,
@@ -145,7 +153,7 @@ class ChatClient:
         """Ask for one answer.
 
         Args:
-            conversation: the place at a replica, from `conversation()`.
+            lease: from `lease()`.
             messages: the chat so far.
             sampling: temperature, top_p and max_tokens.
             seed: makes the draw repeatable on the server.
@@ -156,19 +164,20 @@ class ChatClient:
             Failure: this request cannot be answered (`http_error`, `timeout`, `bad_response`).
             EndpointsGoneError: no replica answers any more.
         """
-        body: dict[str, Any] = {"model": self.model, "messages": messages, "seed": seed, **sampling.model_dump()}
+        body: dict[str, Any] = {**self.request, "model": self.model, "messages": messages, "seed": seed}
+        body |= sampling.model_dump()
         if schema is not None:
             named = {"name": "answer", "schema": schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
         if choices is not None:
             body["structured_outputs"] = {"choice": list(choices)}
         payload = orjson.dumps(body)
-        faults = _Faults(self, conversation)
+        faults = _Faults(self, lease)
         async for attempt in stamina.retry_context(
             on=_once_more, attempts=None, timeout=None, wait_initial=0.2, wait_max=8.0
         ):
             with attempt:
-                replica, began = conversation.replica, time.monotonic()
+                replica, began = lease.replica, time.monotonic()
                 try:
                     completion = await request_completion(
                         self._session, replica.url, payload, max_tokens=sampling.max_tokens, key=self.key
@@ -201,12 +210,12 @@ class ChatClient:
             await asyncio.gather(*(self.answers(replica, since) for replica in self._replicas))
         )
 
-    def move(self, conversation: Conversation) -> None:
-        """Avoid a replica that does not answer for a while, and continue its conversation elsewhere."""
-        conversation.replica.down_until = time.monotonic() + _DOWN_SECONDS
-        conversation.replica.conversations -= 1
-        conversation.replica = self._least_busy()
-        conversation.replica.conversations += 1
+    def fail_over(self, lease: ReplicaLease) -> None:
+        """Avoid a replica that does not answer for a while, and continue elsewhere."""
+        lease.replica.down_until = time.monotonic() + _DOWN_SECONDS
+        lease.replica.leases -= 1
+        lease.replica = self._least_busy()
+        lease.replica.leases += 1
 
     def gone(self, fault: _Fault) -> EndpointsGoneError:
         """Return what stops the run."""
@@ -218,7 +227,7 @@ class ChatClient:
 
     def _least_busy(self) -> Replica:
         now = time.monotonic()
-        return min(self._replicas, key=lambda replica: (max(replica.down_until - now, 0.0), replica.conversations))
+        return min(self._replicas, key=lambda replica: (max(replica.down_until - now, 0.0), replica.leases))
 
     def _redacted(self, text: str) -> str:
         return text.replace(self.key, "***") if self.key else text
@@ -227,9 +236,9 @@ class ChatClient:
 class _Faults:
     """What has befallen one request so far, and what becomes of it."""
 
-    def __init__(self, client: ChatClient, conversation: Conversation) -> None:
+    def __init__(self, client: "ChatClient", lease: ReplicaLease) -> None:
         self._client = client
-        self._conversation = conversation
+        self._lease = lease
         self._own: Counter[str] = Counter()
         self._since = math.inf
 
@@ -243,12 +252,12 @@ class _Faults:
         once_more = _OnceMoreError(fault.retry_after if isinstance(fault, ServerRefusedError) else None)
         now = time.monotonic()
         self._since = min(self._since, now)
-        if tries is not None and await client.answers(self._conversation.replica, began):
+        if tries is not None and await client.answers(self._lease.replica, began):
             self._own[failure.failure_class] += 1
             if isinstance(fault, TimeoutError):
-                client.move(self._conversation)
+                client.fail_over(self._lease)
             return failure if self._own[failure.failure_class] >= tries else once_more
-        client.move(self._conversation)
+        client.fail_over(self._lease)
         waited = now - self._since
         alone = isinstance(fault, aiohttp.ClientError) and waited >= 2 * client.patience
         if min(waited, now - client.answered) < client.patience and not alone:

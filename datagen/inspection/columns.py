@@ -6,12 +6,19 @@ A column of another file may have the name of one of ours and be something else;
 import pyarrow as pa
 
 from datagen.records import ROW_SCHEMA
+from datagen.store.schema_1 import FINDINGS_AS_NOW
 
-TEXTS = ("id", "key", "task", "caption", "state", "source", "url", "license", "sha256", "phash", "question", "answer")
+TEXTS = (
+    *("id", "key", "task", "caption", "state", "policy", "source", "url", "license"),
+    *("sha256", "phash", "question", "answer"),
+)
 _NUMBERS = ("width", "height")
 _STRUCTS = {
     "messages": ("role", "content"),
-    "findings": ("rule", "turn", "start", "end", "text", "evidence"),
+    "findings": ("rule", "start", "end", "text", "evidence"),
+    "scores": ("name", "value", "reason", "message"),
+    "pictures": ("sha256", "phash", "width", "height"),
+    "images": ("bytes",),
     "error": ("class", "message"),
     "image": ("bytes",),
     "calls": tuple(field.name for field in ROW_SCHEMA.field("calls").type.value_type),
@@ -21,6 +28,8 @@ _EMPTY = {
     "key": "id",
     "caption": "''",
     "task": "NULL::VARCHAR",
+    "policy": "''",
+    "scores": "[]::STRUCT(name VARCHAR, value DOUBLE, reason VARCHAR, message INTEGER)[]",
     "messages": "[]::STRUCT(role VARCHAR, content VARCHAR)[]",
     "error": "NULL::STRUCT(class VARCHAR, message VARCHAR)",
     "calls": """[]::STRUCT(model VARCHAR, prompt VARCHAR, prompt_digest VARCHAR, attempt INTEGER, answer VARCHAR,
@@ -37,12 +46,13 @@ def known_columns(schema: pa.Schema) -> list[str]:
     return [field.name for field in schema if _is_known(field.name, field.type)]
 
 
-def column_expressions(known: list[str]) -> dict[str, str]:
+def column_expressions(known: list[str], *, schema_1: bool = False) -> dict[str, str]:
     """Return what stands for each column that queries use: itself, or what it is when it is not there."""
     found = {name: name if name in known else _EMPTY[name] for name in _EMPTY}
     if {"question", "answer"} <= set(known):
         found["messages"] = f"coalesce(messages, {_PAIR})" if "messages" in known else _PAIR
-    return {"id": "id", "state": "state", "findings": "findings"} | found
+    findings = FINDINGS_AS_NOW if schema_1 else "findings"
+    return {"id": "id", "state": "state", "findings": findings} | found
 
 
 def _is_known(name: str, kind: pa.DataType) -> bool:

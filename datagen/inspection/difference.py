@@ -58,7 +58,7 @@ class Example:
     change: Change
     rule: str
     id: str
-    turn: int
+    message: int | None
     start: int
     end: int
     text: str
@@ -157,7 +157,7 @@ WITH placed AS (
     SELECT change, rule, id, place, [found FOR found IN findings IF found.rule = rule][1] AS finding
     FROM placed WHERE place <= ?
 )
-SELECT change, rule, id, finding.turn, finding.start, finding."end", finding.text, finding.evidence
+SELECT change, rule, id, finding.message, finding.start, finding."end", finding.text, finding.evidence
 FROM chosen ORDER BY change, rule, place
 """
 

@@ -77,8 +77,11 @@ def story(row: dict[str, Any]) -> Iterator[Text]:
 
 
 def _picture(row: dict[str, Any]) -> Iterator[Text]:
-    size = f"{row['width']}×{row['height']}" if row.get("width") else "no picture in the shard"
-    yield styled(f"picture  {size}, sha256 {row['sha256'] or '(none)'}, phash {row['phash'] or '(none)'}")
+    for picture in row["pictures"]:
+        size = f"{picture['width']}×{picture['height']}"
+        yield styled(f"picture  {size}, sha256 {picture['sha256']}, phash {picture['phash']}")
+    if not row["pictures"]:
+        yield styled("picture  none")
     path = os.path.join(str((row["recipe"].get("source") or {}).get("path", "")), row["key"])  # noqa: PTH118
     # os.path.isfile, because Path.is_file raises for names that are too long
     yield styled(on_one_line(f"path     {path if os.path.isfile(path) else row['key']}"))  # noqa: PTH113
@@ -100,7 +103,7 @@ def _conversation(row: dict[str, Any]) -> Iterator[Text]:
         content = content or ""
         text = styled(content)
         for finding in row["findings"] or []:
-            if finding["turn"] == turn:
+            if finding["message"] == turn:
                 start, end = (len(shown(content[: finding[place]])) for place in ("start", "end"))
                 text.stylize(_MARK, start, end)
         yield Text.assemble((f"{on_one_line(mark)}  ", "bold"), text)
@@ -115,14 +118,24 @@ def _verdict(row: dict[str, Any]) -> Iterator[Text]:
     actions = {rule_name(entry): entry.get("action", "drop") for entry in policy["rules"]}
     yield styled(f"{row['state']} by the policy {policy['name']}, of {len(actions)} rules")
     for finding in row["findings"] or []:
-        place = "the caption" if finding["turn"] < 0 else f"message {finding['turn']}"
-        quoted = on_one_line(f"「{finding['text']}」")
         yield styled(
             (f"  {finding['rule']}", "yellow"),
-            f" ({actions.get(finding['rule'], 'not in the policy')}) in {place}, "
-            f"{finding['start']}–{finding['end']}: {quoted} ",
+            f" ({actions.get(finding['rule'], 'not in the policy')}) {_where(finding)} ",
             (on_one_line(finding["evidence"]), "dim"),
         )
+    for score in row["scores"] or []:
+        reason = on_one_line(f"  {score['reason']}") if score["reason"] else ""
+        yield styled(f"score    {on_one_line(score['name'])} {score['value']:g} of {_what(score['message'])}", reason)
+
+
+def _where(finding: dict[str, Any]) -> str:
+    """Say where a finding stands, and quote it if it has a text."""
+    span = f", {finding['start']}–{finding['end']}: 「{finding['text']}」" if finding["end"] > finding["start"] else ":"
+    return on_one_line(f"in {_what(finding['message'])}{span}")
+
+
+def _what(message: int | None) -> str:
+    return "the row" if message is None else "the caption" if message < 0 else f"message {message}"
 
 
 def _call(row: dict[str, Any], number: int, call: dict[str, Any], *, first: bool) -> Iterator[Text]:

@@ -106,7 +106,8 @@ _TURNS = (
     """
     SELECT turn, count(*) FROM (
         SELECT unnest(list_concat(if(caption IS NULL, [], ['caption']), if(instructed, ['system'], []),
-            [CAST(number AS VARCHAR) FOR number IN range(1, turns + 1)])) AS turn
+            [CAST(number AS VARCHAR) FOR number IN range(1, turns + 1)],
+            if('row' IN (SELECT turn FROM found), ['row'], []))) AS turn
         FROM rows WHERE state <> 'failed'
     ) GROUP BY turn
     """,
@@ -137,7 +138,7 @@ def rule_hits(stored: StoredRows) -> tuple[RuleHits, ...]:
         RuleHits(
             rule=name,
             action=stored.rules[name].get("action", "drop") if name in stored.rules else "",
-            settings=stored.rules[name].get("settings", {}) if name in stored.rules else {},
+            settings=_settings(stored.rules[name]) if name in stored.rules else {},
             rows=rows,
             rate=rows / stored.judged if stored.judged else 0.0,
             findings=findings.get(name, 0),
@@ -146,6 +147,12 @@ def rule_hits(stored: StoredRows) -> tuple[RuleHits, ...]:
         )
         for name, rows, only, decided in [*found, *quiet]
     )
+
+
+def _settings(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a rule, or the bounds on a score."""
+    settings: dict[str, Any] = entry.get("settings", {})
+    return settings | {name: entry[name] for name in ("score", "at_least", "at_most") if name in entry}
 
 
 def overlap(stored: StoredRows, rules: Sequence[RuleHits]) -> Overlap:
@@ -165,8 +172,8 @@ def overlap(stored: StoredRows, rules: Sequence[RuleHits]) -> Overlap:
 def groupings(stored: StoredRows) -> tuple[Grouping, ...]:
     """Return the hits by turn, prompt version, model and task, as far as the rows know them; largest groups first.
 
-    Turns are question-answer pairs, from 1; captions and system messages have a group each. A finding counts for the
-    prompt and the model whose answer it is in.
+    Turns are question-answer pairs, from 1; captions, system messages and the row as a whole have a group each. A
+    finding counts for the prompt and the model whose answer it is in.
     """
     made: list[Grouping] = []
     for by, (sizes, hits) in _GROUPINGS.items():

@@ -36,6 +36,7 @@ ROLES: Mapping[str, Words] = {
 TURNS: Mapping[str, Words] = {
     "caption": Words("説明文", "caption"),
     "system": Words("指示", "system"),
+    "row": Words("行全体", "row"),
 }
 """The groups of a turn's table that are no turns."""
 DISTRIBUTIONS: Mapping[str, Words] = {
@@ -62,6 +63,7 @@ RULES: Mapping[str, str] = {
     "harmful_words": "禁止語",
     "markup_residue": "マークアップの残り",
     "not_japanese": "日本語でない答え",
+    "not_made": "検査で落とされ、まだ作られていない",
     "other_scripts": "他の文字体系の混入",
     "personal_data": "個人情報",
     "question_in_answer": "答えの中の疑問文",

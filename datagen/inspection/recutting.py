@@ -16,14 +16,15 @@ from datagen.executors.ray_tasks import start_ray
 from datagen.files.reading import open_parquet
 from datagen.inspection.difference import Difference, compare
 from datagen.inspection.stored_rows import CUT_AGAIN, StoredRows
-from datagen.inspection.verdicts import Side, judged_side, run_side
+from datagen.inspection.verdicts import Side, judged_side, named_side, run_side
 from datagen.recipe import Output
-from datagen.records import STATES
+from datagen.records import SCHEMA_VERSION, STATES
 from datagen.sources.reading.conversation_files import refuse_overlap
 from datagen.store.cut import FOLDERS, claim_output, cut, install, read_manifest
 from datagen.store.judging import was_judged
 from datagen.store.policies import policy_facts
 from datagen.store.run_directory import PROVENANCE, RunDirectory
+from datagen.store.schema_1 import is_schema_1, table_as_now
 from datagen.store.shards import RollingShards
 from filters import Policy
 
@@ -86,8 +87,12 @@ def compare_runs(before: Path, after: Path, out: Path | None) -> Difference:
     """
     if out is not None:
         refuse_overlap(out, before, after)
-    with StoredRows(before) as one, StoredRows(after) as other:
-        return compare(run_side(one), run_side(other), out)
+    with (
+        tempfile.TemporaryDirectory(prefix="datagen-") as folder,
+        StoredRows(before) as one,
+        StoredRows(after) as other,
+    ):
+        return compare(named_side(one, Path(folder) / "1.parquet"), named_side(other, Path(folder) / "2.parquet"), out)
 
 
 def _cut(run: Path, policy: Policy, side: Side, out: Path) -> dict[str, Any]:
@@ -99,7 +104,7 @@ def _cut(run: Path, policy: Policy, side: Side, out: Path) -> dict[str, Any]:
     (verdicts,) = side.files
     parts = run / "parts"
     inputs = manifest["counts"]["inputs"]
-    if any(parts.glob("part-*.parquet")):
+    if any(parts.glob("part-*.parquet")) and manifest["schema"] == SCHEMA_VERSION:
         start_ray()
         made = cut(parts.absolute(), out, output, facts, inputs, verdicts)
     else:
@@ -117,7 +122,7 @@ def _rewrite(
     for folder in FOLDERS.values():
         (scratch / folder).mkdir(parents=True)
     with open_parquet(run / manifest["shards"][0]["path"], CUT_AGAIN) as file:
-        schema = file.schema_arrow
+        schema = _as_now(file.schema_arrow.empty_table()).schema
     shards = {state: RollingShards(scratch / folder, state, schema, output) for state, folder in FOLDERS.items()}
     counts: Counter[str] = Counter()
     failures: Counter[str] = Counter()
@@ -149,7 +154,7 @@ def _restated(run: Path, manifest: dict[str, Any], verdicts: Path) -> Iterator[p
     for entry in manifest["shards"]:
         with open_parquet(run / entry["path"], CUT_AGAIN) as file:
             for group in range(file.num_row_groups):
-                table = file.read_row_group(group)
+                table = _as_now(file.read_row_group(group))
                 known = [name for name in ("state", "error") if name in table.schema.names]
                 judged = [was_judged(row) for row in table.select(known).to_pylist()]
                 if not all(judged):
@@ -159,8 +164,12 @@ def _restated(run: Path, manifest: dict[str, Any], verdicts: Path) -> Iterator[p
                     yield _with_verdicts(table, ahead.take(table.num_rows))
 
 
+def _as_now(table: pa.Table) -> pa.Table:
+    return table_as_now(table) if is_schema_1(table.schema) else table
+
+
 def _with_verdicts(table: pa.Table, judged: pa.Table) -> pa.Table:
-    for name in ("state", "findings", "error"):
+    for name in ("state", "findings", "error", "policy"):
         if name in table.schema.names:
             field = table.schema.field(name)
             column = judged.column(name).cast(field.type)
@@ -172,7 +181,7 @@ class _Ahead:
     """Verdicts, taken from a file a few at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._batches = pq.ParquetFile(path).iter_batches(columns=["state", "findings", "error"])
+        self._batches = pq.ParquetFile(path).iter_batches(columns=["state", "findings", "error", "policy"])
         self._held: pa.Table | None = None
 
     def take(self, rows: int) -> pa.Table:

@@ -38,8 +38,8 @@ class Sheet:
     drawn: int
 
 
-# One hit is one row. Rows with the same task, model, prompt and turn stand together, and every so manieth is drawn:
-# each stratum gets its share, and the precision of the sample needs no weights.
+# One hit is one row. Rows with the same task, model, prompt and turn stand together, and every n-th is drawn: each
+# stratum gets its share, and the precision of the sample needs no weights.
 _HITS = """
 WITH first AS (
     SELECT row, arg_min(struct_pack(model, prompt, digest), message) AS call, arg_min(turn, message) AS turn
@@ -47,7 +47,7 @@ WITH first AS (
 )
 SELECT row,
     concat_ws(' · ', task, call.model, call.prompt,
-        if(first.turn IN ('caption', 'system'), first.turn, 'turn ' || first.turn))
+        if(first.turn IN ('caption', 'system', 'row'), first.turn, 'turn ' || first.turn))
 FROM first JOIN rows USING (row) ORDER BY 2, md5(concat($seed, '/', row))
 """
 
@@ -103,7 +103,7 @@ def write_sheet(run: Path, rule: str, count: int, seed: int, folder: Path | None
 
 
 def systematic(hits: Sequence[tuple[int, str]], count: int, seed: int) -> list[tuple[int, str]]:
-    """Draw every so manieth of the hits from a random start; all of them when there are no more than `count`.
+    """Draw every n-th of the hits from a random start; all of them when there are no more than `count`.
 
     >>> [row for row, _ in systematic([(row, "") for row in range(10)], 5, seed=0)]
     [1, 3, 5, 7, 9]
@@ -120,7 +120,7 @@ def _findings_of(rule: str, row: Mapping[str, Any]) -> Findings:
 
 def _line(card: Card, rule: str, stratum: str) -> list[str]:
     findings = card.findings
-    turns = sorted({finding["turn"] for finding in findings})
+    turns = sorted({-2 if finding["message"] is None else finding["message"] for finding in findings})
     texts = {-1: card.caption, **{turn: message.pieces for turn, message in enumerate(card.messages)}}
     content = "\n".join("".join(piece.text for piece in texts.get(turn, ())) for turn in turns)
     found = " / ".join(finding["text"] for finding in findings)

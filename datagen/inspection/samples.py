@@ -41,7 +41,7 @@ class Card:
         messages: with their evidence.
         findings: as they are stored.
         error: class and message of a failed row.
-        picture: a data URL, or empty.
+        pictures: data URLs.
         facts: what else is known, by name.
         shard: its path in the run, and `number` the row in it.
     """
@@ -55,7 +55,7 @@ class Card:
     messages: tuple[Message, ...]
     findings: tuple[dict[str, Any], ...]
     error: dict[str, str] | None
-    picture: str
+    pictures: tuple[str, ...]
     facts: dict[str, str]
     shard: str
     number: int
@@ -114,10 +114,13 @@ def take_cards(
 def _card(row: Mapping[str, Any], findings: Findings, stored: StoredRows) -> Card:
     shard, number = stored.place(row["row"])
 
-    def marked(text: str | None, turn: int) -> tuple[Piece, ...]:
-        return tuple(pieces(text or "", [finding for finding in findings if finding["turn"] == turn]))
+    def marked(text: str | None, message: int) -> tuple[Piece, ...]:
+        return tuple(pieces(text or "", [finding for finding in findings if finding["message"] == message]))
 
-    facts = {name: str(row[name]) for name in ("source", "license", "url", "sha256") if row[name]}
+    facts = {name: str(row[name]) for name in ("source", "license", "url") if row[name]}
+    if row["pictures"]:
+        facts["sha256"] = ", ".join(picture["sha256"] for picture in row["pictures"])
+    facts |= {score["name"]: _score(score) for score in row["scores"] or ()}
     if row["calls"]:
         facts["calls"] = ", ".join(dict.fromkeys(f"{call['model']} · {call['prompt']}" for call in row["calls"]))
     return Card(
@@ -132,8 +135,12 @@ def _card(row: Mapping[str, Any], findings: Findings, stored: StoredRows) -> Car
         ),
         findings=tuple(findings),
         error=row["error"],
-        picture=thumbnail(row["image"]["bytes"]) if row["image"] and row["image"].get("bytes") else "",
+        pictures=tuple(thumbnail(image["bytes"]) for image in row["images"] or () if image and image.get("bytes")),
         facts=facts,
         shard=str(shard.relative_to(stored.run)),
         number=number,
     )
+
+
+def _score(score: Mapping[str, Any]) -> str:
+    return f"{score['value']:g}" + (f" ({score['reason']})" if score["reason"] else "")

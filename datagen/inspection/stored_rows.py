@@ -21,7 +21,9 @@ from datagen.inspection.columns import column_expressions, known_columns
 from datagen.sources.reading.stored_conversations import messages_of
 from datagen.store.cut import read_manifest
 from datagen.store.run_directory import usable
+from datagen.store.schema_1 import is_schema_1, row_as_now
 from filters import PolicyError, Rule, load_policy
+from filters.entries import entry_name
 
 MEMORY = "1GB"
 CUT_AGAIN = "Delete manifest.json and run the command that wrote it again: the shards are cut anew, with no model call."
@@ -31,8 +33,8 @@ _EMPTY: dict[str, Any] = {
     "findings": [],
     "error": None,
     "calls": [],
-    "image": None,
-    **dict.fromkeys(("task", "source", "sha256", "phash", "license", "url"), ""),
+    **dict.fromkeys(("images", "pictures", "scores"), ()),
+    **dict.fromkeys(("task", "source", "policy", "license", "url"), ""),
 }
 # What script a text is written in: kana decide for Japanese; Han without kana is Chinese, or a Japanese noun.
 _SCRIPT = r"""
@@ -65,15 +67,16 @@ SELECT row, state, task, error['class'] AS failure,
 FROM stored
 """
 # A finding belongs to the last call whose answer holds the text it is in, as it is or as JSON writes it. It stands in
-# the caption, in a system message, or in a turn: `turn` of the column `findings` is an index into the messages.
+# the caption, in a system message, or in a turn, or speaks of the row as a whole.
 _FOUND = """
 CREATE TEMP TABLE found AS
 WITH each AS (
     SELECT row, state, messages, caption, calls, unnest(findings) AS finding FROM stored WHERE len(findings) > 0
 ), spoken AS (
     SELECT row, state, finding, calls,
-        CASE WHEN finding.turn < 0 THEN caption ELSE messages[finding.turn + 1].content END AS content,
-        CASE WHEN finding.turn < 0 THEN 'caption' WHEN messages[finding.turn + 1].role = 'system' THEN 'system'
+        CASE WHEN finding.message < 0 THEN caption ELSE messages[finding.message + 1].content END AS content,
+        CASE WHEN finding.message IS NULL THEN 'row' WHEN finding.message < 0 THEN 'caption'
+            WHEN messages[finding.message + 1].role = 'system' THEN 'system'
             ELSE CAST({turns} AS VARCHAR) END AS turn
     FROM each
 ), asked AS (
@@ -82,8 +85,8 @@ WITH each AS (
             OR contains(call.answer, array_slice(CAST(to_json(content) AS VARCHAR), 2, -2))][-1] AS call
     FROM spoken
 )
-SELECT row, state, finding.rule AS rule, finding.turn AS message, turn, call.model AS model, call.prompt AS prompt,
-    call.prompt_digest AS digest
+SELECT row, state, finding.rule AS rule, coalesce(finding.message, -2) AS message, turn, call.model AS model,
+    call.prompt AS prompt, call.prompt_digest AS digest
 FROM asked
 """
 
@@ -153,6 +156,14 @@ class StoredRows:
             return known_columns(file.schema_arrow)
 
     @cached_property
+    def schema_1(self) -> bool:
+        """Whether the shards are those of an earlier version."""
+        if not self.files:
+            return False
+        with open_parquet(self.files[0], CUT_AGAIN) as file:
+            return is_schema_1(file.schema_arrow)
+
+    @cached_property
     def rules(self) -> dict[str, dict[str, Any]]:
         """The entries of the policy, by the names that findings have."""
         return {rule_name(entry): entry for entry in self.manifest["policy"]["rules"]}
@@ -173,7 +184,7 @@ class StoredRows:
             self.connection.execute(
                 _ROWS.format(script=_SCRIPT.format("message.content"), turns=_TURNS.format("messages"))
             )
-            self.connection.execute(_FOUND.format(turns=_TURNS.format("messages[:finding.turn + 1]")))
+            self.connection.execute(_FOUND.format(turns=_TURNS.format("messages[:finding.message + 1]")))
         return self
 
     def ask(self, query: str, **parameters: object) -> list[tuple[Any, ...]]:
@@ -207,15 +218,18 @@ class StoredRows:
 
         Args:
             rows: their numbers; the row groups that they stand in are read, one after the other.
-            pictures: whether with the column `image`.
+            pictures: whether with the column `images`.
         """
         by_file: dict[int, list[int]] = {}
         for row in sorted(set(rows)):
             by_file.setdefault(row >> 32, []).append(row & 0xFFFFFFFF)
-        columns = [name for name in self.columns if pictures or name != "image"]
+        columns = [name for name in self.columns if pictures or name not in ("image", "images")]
         for number, places in by_file.items():
             for place, found in _single_rows(self.files[number], places, columns):
                 head = {**_EMPTY, "key": found["id"]}
+                found = row_as_now(found) if self.schema_1 else found
+                if found.get("image") and not found.get("images"):  # of a table that is not ours
+                    found = {**found, "images": [found["image"]]}
                 yield {**head, **found, "row": (number << 32) + place, "messages": messages_of(found)}
 
     def _view(self) -> None:
@@ -225,7 +239,9 @@ class StoredRows:
             "INSERT INTO files VALUES (?, ?)", [(name, number) for number, name in enumerate(self._names)]
         )
         self.connection.execute("SET VARIABLE shards = $shards", {"shards": self._names})
-        columns = "".join(f", {value} AS {name}" for name, value in column_expressions(self.columns).items())
+        columns = "".join(
+            f", {value} AS {name}" for name, value in column_expressions(self.columns, schema_1=self.schema_1).items()
+        )
         self.connection.execute(
             f"CREATE TEMP VIEW stored AS SELECT (files.number << 32) + file_row_number AS row{columns} "  # noqa: S608
             "FROM read_parquet(getvariable('shards'), filename = 'shard', file_row_number = true, "
@@ -254,7 +270,7 @@ def rule_name(entry: dict[str, Any]) -> str:
     'question_in_answer'
     """
     rule = _rule(entry)
-    return rule.name if rule else str(entry["rule"])
+    return rule.name if rule else entry_name(entry)
 
 
 def _docstring(entry: dict[str, Any]) -> str:

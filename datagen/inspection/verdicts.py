@@ -18,11 +18,11 @@ from datagen.executors.ray_tasks import side_by_side, start_ray
 from datagen.files.reading import open_parquet
 from datagen.inspection.stored_rows import StoredRows
 from datagen.sources.reading.conversation_files import conversation_files
-from datagen.sources.reading.stored_conversations import fault_of, id_of, messages_of
+from datagen.sources.reading.stored_conversations import fault_of, id_of, messages_of, scores_of
 from datagen.store.judging import VERDICTS, judge_rows, was_judged
-from datagen.store.policies import CarriedPolicy
+from datagen.store.policies import CarriedPolicy, mark_of
 from datagen.store.run_directory import usable
-from filters import Policy, PolicyError, load_policy
+from filters import Policy, PolicyError, Rule, load_policy
 
 _ROWS_A_CALL = 2048
 _REMEDY = "Write it anew; shards are cut anew by the command that wrote them, when manifest.json is deleted."
@@ -52,11 +52,12 @@ _DECIDE = """
 SELECT row, id,
     CASE WHEN len([finding FOR finding IN findings IF finding.rule IN $dropping]) > 0 THEN 'dropped' ELSE 'kept' END
         AS state,
-    [finding FOR finding IN findings IF finding.rule IN $rules] AS findings, error
+    [finding FOR finding IN findings IF finding.rule IN $rules] AS findings, error, $mark AS policy
 FROM stored WHERE state <> 'failed' ORDER BY row
 """
 _STORED = """
-SELECT row, id, state, findings, error FROM stored WHERE state <> 'failed' OR error['class'] = 'rule_error' ORDER BY row
+SELECT row, id, state, findings, error, policy FROM stored
+WHERE state <> 'failed' OR error['class'] = 'rule_error' ORDER BY row
 """
 
 
@@ -78,7 +79,7 @@ def judged_side(source: Path, policy: Policy, path: Path) -> Side:
     if (usable(source) / "manifest.json").exists():
         with StoredRows(source) as stored:
             if covers(stored.manifest, policy):
-                stored.write(_DECIDE, path, dropping=list(dropping), rules=rules)
+                stored.write(_DECIDE, path, dropping=list(dropping), rules=rules, mark=mark_of(policy))
             else:
                 _judge([file.absolute() for file in stored.files], policy, path)
     else:
@@ -87,13 +88,19 @@ def judged_side(source: Path, policy: Policy, path: Path) -> Side:
     return Side(policy.name, (path,), dropping, numbered=True)
 
 
-def run_side(stored: StoredRows, path: Path | None = None) -> Side:
-    """Return the verdicts that a run has; with a `path`, those of the judged rows are written there, with numbers."""
-    name, dropping = stored.manifest["policy"]["name"], tuple(stored.dropping)
-    if path is None:
-        return Side(str(stored.run), tuple(stored.files), dropping, numbered=False)
+def run_side(stored: StoredRows, path: Path) -> Side:
+    """Write the verdicts that a run has on its judged rows, with their numbers, and return them."""
     stored.write(_STORED, path)
-    return Side(name, (path,), dropping, numbered=True)
+    return Side(stored.manifest["policy"]["name"], (path,), tuple(stored.dropping), numbered=True)
+
+
+def named_side(stored: StoredRows, path: Path) -> Side:
+    """Return the verdicts that a run has on all its rows, which are known by id; they are written where need be."""
+    files = tuple(stored.files)
+    if stored.schema_1:
+        stored.write("SELECT id, state, findings FROM stored", path)
+        files = (path,)
+    return Side(str(stored.run), files, tuple(stored.dropping), numbered=False)
 
 
 def covers(manifest: dict[str, Any], policy: Policy) -> bool:
@@ -101,16 +108,25 @@ def covers(manifest: dict[str, Any], policy: Policy) -> bool:
 
     They do not if datagen had another version then, a file that a rule reads has changed since, or a rule failed.
     """
-    if "rule_error" in manifest["failures"]:
-        return False
+    if "rule_error" in manifest["failures"] or manifest.get("recipe", {}).get("checks"):
+        return False  # a row that a check dropped has no answers, and stays dropped whatever its findings say
     try:
         judged = load_policy({"rules": manifest["policy"]["rules"]})
     except PolicyError:
         return False
     if manifest["datagen"] != __version__ or judged.digest != manifest["policy"]["digest"]:
         return False
-    settings = {entry["rule"]: entry["settings"] for entry in judged.to_dict()["rules"]}
-    return all(settings.get(entry["rule"]) == entry["settings"] for entry in policy.to_dict()["rules"])
+    settings = {rule.name: _settings(entry) for rule, entry in _entries(judged)}
+    return all(settings.get(rule.name) == _settings(entry) for rule, entry in _entries(policy))
+
+
+def _entries(policy: Policy) -> Iterator[tuple[Rule, dict[str, Any]]]:
+    yield from zip(policy.rules, policy.to_dict()["rules"], strict=True)
+
+
+def _settings(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return all of an entry but what a finding does, which is decided anew."""
+    return {name: value for name, value in entry.items() if name != "action"}
 
 
 def _judge(files: list[Path], policy: Policy, path: Path) -> None:
@@ -145,7 +161,9 @@ def _judge_groups(path: Path, number: int, groups: list[int], policy: CarriedPol
     with open_parquet(path, _REMEDY) as file:
         names = file.schema_arrow.names
         wanted = [
-            name for name in ("id", "messages", "caption", "question", "answer", "state", "error") if name in names
+            name
+            for name in ("id", "messages", "caption", "scores", "question", "answer", "state", "error")
+            if name in names
         ]
         stored = {"state", "findings", "error"} <= set(names)  # what kept and dropped rows are has been looked at
         rows = file.read_row_groups(groups, columns=wanted).to_pylist()
@@ -161,6 +179,7 @@ def _judge_groups(path: Path, number: int, groups: list[int], policy: CarriedPol
                     "id": id_of(row),
                     "messages": messages_of(row),
                     "caption": caption if isinstance(caption, str) else "",
+                    "scores": scores_of(row),
                 }
             )
     judged = judge_rows(samples, policy.load())

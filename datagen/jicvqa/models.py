@@ -139,7 +139,7 @@ async def choose(
     """
     messages: list[Mapping[str, Any]] = [{"role": "user", "content": text}]
     answer = ""
-    async with client.conversation() as conversation:
+    async with client.lease() as conversation:
         for attempt in range(tries):
             completion = await client.complete(
                 conversation, messages, sampling=sampling, seed=seed + attempt, choices=choices

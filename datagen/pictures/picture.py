@@ -24,6 +24,7 @@ from datagen.failures import Failure
 from datagen.pictures.colours import in_srgb
 from datagen.pictures.formats import described
 from datagen.recipe import Images
+from datagen.records import PictureRecord
 
 # Formats whose decoders are fed untrusted bytes; leaves out those that run other programs (EPS), read other files, or
 # hide the size of the picture until it is decoded (ICO).
@@ -77,6 +78,11 @@ class Picture:
     def sha256(self) -> str:
         """The SHA-256 of the bytes, in hex."""
         return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def record(self) -> PictureRecord:
+        """What a row says of the picture."""
+        return PictureRecord(sha256=self.sha256, phash=self.phash, width=self.width, height=self.height)
 
     @cached_property
     def data_url(self) -> orjson.Fragment:

@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 from datagen.errors import AccountingError, DatagenError, InterruptedRunError
 from datagen.executors.ray_tasks import side_by_side
 from datagen.recipe import Output
-from datagen.records import STATES
+from datagen.records import SCHEMA_VERSION, STATES
 from datagen.sources.reading.conversation_files import as_parquet, find_conversations, is_parquet, refuse_overlap
 from datagen.sources.reading.merged_schema import as_merged, merged_schema
-from datagen.sources.reading.stored_conversations import FAULT, fault_of, messages_of
+from datagen.sources.reading.stored_conversations import FAULT, fault_of, messages_of, scores_of
 from datagen.store.cut import FOLDERS, claim_output, cut, install
 from datagen.store.identity import published
 from datagen.store.index import Index
@@ -32,8 +32,9 @@ from datagen.store.run_directory import PROVENANCE, RunDirectory
 from datagen.store.shards import RollingShards
 from filters import Policy
 
-_JUDGED = ("findings", "state", "error")
-_READ = ("id", "messages", "caption", "question", "answer", FAULT)
+_JUDGED = ("findings", "state", "error", "policy")
+_OF_SCHEMA_1 = ("findings", "state", "error")
+_READ = ("id", "messages", "caption", "scores", "question", "answer", FAULT)
 _READ_BYTES = 1 << 28
 
 
@@ -50,7 +51,9 @@ def filter_rows(source: Path, policy: Policy, out: Path, output: Output) -> dict
     refuse_overlap(out, source)
     directory = RunDirectory(out.absolute())
     try:
-        if (source / "run.json").exists():
+        if (source / "run.json").exists() and RunDirectory(source.absolute()).stored_identity()[
+            "schema"
+        ] == SCHEMA_VERSION:
             with directory.locked():
                 claim_output(directory.path)
                 return _filter_run(RunDirectory(source.absolute()), policy, directory.path, output)
@@ -141,7 +144,7 @@ def _check_verdict(path: Path) -> None:
     """Make sure that the columns that a verdict replaces hold one of datagen, and nothing of the user's."""
     schema = pq.read_schema(path)
     found = [name for name in _JUDGED if name in schema.names]
-    kind = schema.field("findings").type if len(found) == len(_JUDGED) else None
+    kind = schema.field("findings").type if set(_OF_SCHEMA_1) <= set(found) else None
     of_datagen = isinstance(kind, pa.ListType) and pa.types.is_struct(kind.value_type)
     if found and not of_datagen:
         raise DatagenError(
@@ -177,9 +180,16 @@ def _judge_group(path: Path, group: int, policy: CarriedPolicy) -> pa.Table:
         fault = fault_of(row)
         errors.append({"class": "bad_row", "message": fault} if fault else None)
         row_id = None if row["id"] is None else str(row["id"])
-        samples.append({"id": row_id, "messages": [] if fault else messages_of(row), "caption": _caption(row)})
+        samples.append(
+            {
+                "id": row_id,
+                "messages": [] if fault else messages_of(row),
+                "caption": _caption(row),
+                "scores": scores_of(row),
+            }
+        )
     verdicts = judge_rows(samples, policy.load()).to_pylist()
     for verdict, error in zip(verdicts, errors, strict=True):
         if error:
-            verdict |= {"state": "failed", "findings": [], "error": error}
+            verdict |= {"state": "failed", "findings": [], "error": error, "policy": ""}
     return pa.Table.from_pylist(verdicts, schema=VERDICTS)

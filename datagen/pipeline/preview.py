@@ -10,12 +10,13 @@ from rich.console import Console
 
 from datagen.console import on_one_line, styled
 from datagen.engines.servers.serving import served
+from datagen.pipeline.row_maker import RowMaker
 from datagen.pipeline.summary import sample_lines
-from datagen.pipeline.worker import RowMaker
 from datagen.progress import duration
 from datagen.recipe import Recipe
 from datagen.records import Row
 from datagen.sources import Entry, open_source, settled
+from datagen.stages.step import check_names
 from datagen.store.index import Listed, no_images, row_id
 from datagen.store.policies import CarriedPolicy, read_policy
 
@@ -27,6 +28,7 @@ def preview(recipe: Recipe, count: int, console: Console) -> None:
         DatagenError: as for a run.
     """
     policy = read_policy(recipe.policy)
+    check_names(recipe, policy)
     recipe = recipe.model_copy(update={"source": settled(recipe.source, recipe.images.max_bytes)})
     drawn, total = _draw(recipe, count)
     with (

@@ -18,13 +18,15 @@ from datagen.pipeline.workers import make_parts
 from datagen.progress import Progress, ProgressLine
 from datagen.recipe import Recipe, Source
 from datagen.sources import open_source, settled, told
+from datagen.stages.step import check_names
 from datagen.store.cut import cut, read_manifest, shards_are_there
 from datagen.store.identity import identity, published
 from datagen.store.index import Index, no_images, write_index
-from datagen.store.journal import part_path, reopen_failed
-from datagen.store.judging import judge_parts
+from datagen.store.journal import part_path
+from datagen.store.judging import judge_parts, judged_by_others
 from datagen.store.parts import check_rows_of_index, states_of
 from datagen.store.policies import CarriedPolicy, policy_facts, read_policy
+from datagen.store.reopening import reopen_failed, reopen_unmade
 from datagen.store.run_directory import RunDirectory
 from filters import Policy
 
@@ -62,6 +64,7 @@ def run(recipe: Recipe, out: Path, console: Console, *, fresh: bool = False, ret
 
 def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_failed: bool) -> Outcome:
     policy = read_policy(recipe.policy)
+    check_names(recipe, policy)
     directory = RunDirectory(out.absolute())
     source = _looked_at(recipe, directory.path) if fresh or not directory.index.exists() else None
     with directory.locked():
@@ -75,8 +78,12 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
         if retry_failed:
             again = sum(reopen_failed(directory.parts, number) for number in range(index.parts))
             console.print(f"{again:,} failed images are tried again.")
+        if recipe.checks and resumed:
+            before_calls = policy.of_scores(recipe.checks)
+            passing = sum(reopen_unmade(directory.parts, number, before_calls) for number in range(index.parts))
+            if passing:
+                console.print(f"{passing:,} images that a check had dropped pass now, and are made.")
         numbers = directory.unsealed(index)
-        directory.note_policy(policy.digest, at_work=bool(numbers))
         made = _make(recipe, directory, policy, index, numbers, console, resumed=resumed) if numbers else _Made()
         cutting_started = time.monotonic()
         manifest = _cut(recipe, directory, policy, index, console)
@@ -191,7 +198,7 @@ def _cut(recipe: Recipe, directory: RunDirectory, policy: Policy, index: Index, 
         "policy": policy_facts(policy),
     }
     earlier = read_manifest(directory.path) if directory.manifest.exists() else None
-    rule_failed = earlier is not None and "rule_error" in earlier["failures"]  # the rule may be mended by now
+    rule_failed = earlier is not None and "rule_error" in earlier["failures"]  # by data that the digest does not see
     if (
         earlier is not None
         and not directory.uncut
@@ -209,10 +216,10 @@ def _cut(recipe: Recipe, directory: RunDirectory, policy: Policy, index: Index, 
             "Make room and run the same command again: no model is called for what is done."
         )
     verdicts = None
-    if rule_failed or not directory.judged_by(policy.digest):
+    if judged_by_others(directory.parts, policy):
         console.print(f"Judging the stored answers by the policy {policy.name}; no model is called.")
         verdicts = directory.path / "verdicts.parquet"
-        judge_parts(directory.parts, policy, verdicts)
+        judge_parts(directory.parts, policy, verdicts, others_only=True)
     manifest = cut(directory.parts, directory.path, recipe.output, facts, index.count, verdicts)
     directory.note_cut()
     return manifest

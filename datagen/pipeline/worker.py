@@ -5,22 +5,16 @@ import logging
 import socket
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import stamina.instrumentation
 
-from datagen.engines.openai import ChatClient
 from datagen.errors import DatagenError
 from datagen.executors.software import check_software, software
-from datagen.failures import Failure
-from datagen.pictures.picture import Picture, prepare
+from datagen.pipeline.row_maker import RowMaker
 from datagen.progress import Progress
 from datagen.recipe import Recipe
-from datagen.records import ErrorRecord, FindingRecord, Row
-from datagen.sources import open_source
-from datagen.stages.runner import Dialogue, Interviewer
 from datagen.store.index import Index, Listed
 from datagen.store.journal import Journal, is_sealed
 from datagen.store.policies import CarriedPolicy
@@ -51,86 +45,6 @@ class Job:
     parts: Path
     keys: dict[str, str | None] = field(default_factory=dict, repr=False)
     software: dict[str, str] = field(default_factory=software)
-
-
-class RowMaker:
-    """Makes one row of one image: read, check, converse, judge. Use it as an asynchronous context manager."""
-
-    def __init__(self, recipe: Recipe, policy: CarriedPolicy, keys: dict[str, str | None]) -> None:
-        self._recipe = recipe
-        self._policy = policy.load()
-        self._source = open_source(recipe.source, recipe.images.max_bytes)
-        self.clients = {
-            name: ChatClient(engine.model, engine.endpoints, keys.get(name), engine.timeout, engine.patience)
-            for name, engine in recipe.engines.items()
-        }
-        self._interviewer = Interviewer(recipe, self.clients)
-        self._open = AsyncExitStack()
-
-    async def __aenter__(self) -> "RowMaker":
-        for client in self.clients.values():
-            await self._open.enter_async_context(client)
-        self._open.push_async_callback(self._source.close)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._open.aclose()
-
-    async def make(self, listed: Listed) -> tuple[Row, Picture | None]:
-        """Return the finished row, in whichever state, with its picture if it has one.
-
-        Raises:
-            DatagenError: something is wrong that is not about this image.
-        """
-        dialogue = Dialogue()
-        picture: Picture | None = None
-        error: ErrorRecord | None = None
-        try:
-            data = await self._source.read(listed.entry)
-            picture = await asyncio.to_thread(self._prepared, data)
-            await self._interviewer.converse(listed.id, picture, dialogue)
-        except Failure as failure:
-            error = _record(failure)
-        except DatagenError:
-            raise
-        except Exception as defect:  # one bad row never stops a job
-            _LOG.exception("The image %s failed in a way that is a defect of datagen", listed.entry.key)
-            error = _record(Failure("internal", f"{type(defect).__name__}: {defect}"))
-        return self._row(listed, picture, dialogue, error), picture
-
-    def _prepared(self, data: bytes) -> Picture:
-        picture = prepare(data, self._recipe.images)
-        _ = picture.sha256, picture.data_url  # worked out here, and not in the event loop
-        return picture
-
-    def _row(self, listed: Listed, picture: Picture | None, dialogue: Dialogue, error: ErrorRecord | None) -> Row:
-        row = Row(
-            id=listed.id,
-            key=listed.entry.key,
-            source=self._recipe.source.name,
-            url=listed.entry.url,
-            license=listed.entry.license or self._recipe.source.license,
-            task=self._recipe.task,
-            caption=dialogue.caption,
-            messages=dialogue.messages,
-            state="failed" if error else "kept",
-            error=error,
-            calls=dialogue.calls,
-        )
-        if picture is not None:
-            row.sha256, row.phash = picture.sha256, picture.phash
-            row.width, row.height = picture.width, picture.height
-        if error is None:
-            messages = [{"role": message.role, "content": message.content} for message in row.messages]
-            verdict = self._policy.judge([{"messages": messages, "caption": row.caption}])[0]
-            row.state = "failed" if verdict.error else "kept" if verdict.kept else "dropped"
-            row.error = _record(Failure("rule_error", verdict.error)) if verdict.error else None
-            row.findings = [FindingRecord(**finding._asdict()) for finding in verdict.findings]
-        return row
-
-
-def _record(failure: Failure) -> ErrorRecord:
-    return ErrorRecord(class_=failure.failure_class, message=failure.message)
 
 
 class Worker:
@@ -220,8 +134,8 @@ class Worker:
 
     async def _make_row(self, maker: RowMaker, listed: Listed, journal: Journal) -> None:
         try:
-            row, picture = await maker.make(listed)
-            journal.append(row, listed.position, picture)
+            row, pictures = await maker.make(listed)
+            journal.append(row, listed.position, pictures)
         finally:
             self._slots.release()
         self._states[row.state] += 1
@@ -230,5 +144,5 @@ class Worker:
 
     async def progress(self) -> Progress:
         """Return what has been done since the worker started."""
-        retries = sum(client.retries for client in self._maker.clients.values()) if self._maker else 0
+        retries = sum(engine.retries for engine in self._maker.engines.values()) if self._maker else 0
         return Progress(Counter(self._states), self._prompt_tokens, self._completion_tokens, retries)

@@ -1,17 +1,20 @@
 """Where images come from: each source lists its entries, and reads the bytes of one.
 
-A source lists once, cheaply, into the index; workers read the bytes later, by the entry alone. A new source is one
-module with a class of the shape of `Source` and one line in `open_source`.
+A source lists once, cheaply, into the index; workers read the bytes later, by the entry alone. A new source is one new
+file here with a class of the shape of `Source`, made from the recipe's section and the most bytes of a picture; or such
+a class anywhere that a recipe names as `package.module:Class`, or an entry point of the group `datagen.sources`.
 """
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from datagen import recipe
 from datagen.errors import DatagenError
+from datagen.records import MessageRecord
+from filters.registry import Registry, RegistryError
 
 
 class Entry(NamedTuple):
@@ -31,6 +34,20 @@ class Entry(NamedTuple):
     row_group: int = -1
     url: str = ""
     license: str = ""
+
+
+class Loaded(NamedTuple):
+    """What a source has for one entry.
+
+    Attributes:
+        pictures: the encoded bytes of 0, 1 or several pictures, in their order.
+        messages: a conversation that is there already; empty for pictures alone.
+        caption: likewise.
+    """
+
+    pictures: tuple[bytes, ...] = ()
+    messages: tuple[MessageRecord, ...] = ()
+    caption: str = ""
 
 
 class Source(Protocol):
@@ -54,8 +71,8 @@ class Source(Protocol):
             DatagenError: the source is not there, or its table cannot be read.
         """
 
-    async def read(self, entry: Entry) -> bytes:
-        """Return the bytes of one image.
+    async def read(self, entry: Entry) -> Loaded:
+        """Return what the source has for one entry.
 
         Raises:
             Failure: `unreadable` or `too_large`.
@@ -99,32 +116,29 @@ def settled(settings: recipe.Source, max_bytes: int) -> recipe.Source:
     return decided.model_copy(update={"column": open_source(decided, max_bytes).column})
 
 
+SOURCES: Registry[Callable[[recipe.Source, int], Source]] = Registry(
+    "datagen.sources",
+    kind="source",
+    group="datagen.sources",
+    asked="a class of the shape of datagen.sources.Source",
+    fits=lambda found: isinstance(found, type) and hasattr(found, "entries") and hasattr(found, "read"),
+)
+_ALIASES = {"hub": "dataset"}
+
+
 def open_source(settings: recipe.Source, max_bytes: int) -> Source:
     """Return the source that the settings name; the kind `auto` is settled first.
 
     Raises:
-        DatagenError: there is nothing at `path`.
+        DatagenError: there is nothing at `path`, or no such kind.
     """
-    from datagen.sources.dataset import DatasetSource
-    from datagen.sources.folder import FolderSource
-    from datagen.sources.parquet import ParquetSource
-    from datagen.sources.table import TableSource
-    from datagen.sources.webdataset import WebDatasetSource
-
     _refuse_missing(settings)
-    match settings.kind:
-        case "auto":
-            return open_source(settled(settings, max_bytes), max_bytes)
-        case "hub" | "dataset":
-            return DatasetSource(settings, max_bytes)
-        case "table":
-            return TableSource(settings, max_bytes)
-        case "parquet":
-            return ParquetSource(settings, max_bytes)
-        case "webdataset":
-            return WebDatasetSource(settings, max_bytes)
-        case "folder":
-            return FolderSource(settings, max_bytes)
+    if settings.kind == "auto":
+        return open_source(settled(settings, max_bytes), max_bytes)
+    try:
+        return SOURCES.find(_ALIASES.get(settings.kind, settings.kind), "source.kind")(settings, max_bytes)
+    except RegistryError as error:
+        raise DatagenError(str(error)) from error
 
 
 def _refuse_missing(settings: recipe.Source) -> None:

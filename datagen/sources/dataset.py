@@ -13,9 +13,9 @@ import pyarrow as pa
 from datagen import recipe
 from datagen.errors import DatagenError, nearest
 from datagen.failures import Failure
-from datagen.sources import Entry
-from datagen.sources.reading.cells import ALLOWED, holds, picture_in
-from datagen.sources.reading.locations import Places, located
+from datagen.sources import Entry, Loaded
+from datagen.sources.reading.cells import ALLOWED, holds, pictures_in
+from datagen.sources.reading.locations import Locations
 
 
 class DatasetSource:
@@ -23,7 +23,7 @@ class DatasetSource:
 
     def __init__(self, settings: recipe.Source, max_bytes: int) -> None:
         self._settings = settings
-        self._places = Places(max_bytes, settings.allow_private_hosts)
+        self._locations = Locations(max_bytes, settings.allow_private_hosts)
         self.passed_over: Counter[str] = Counter()
 
     @cached_property
@@ -85,20 +85,17 @@ class DatasetSource:
                 f"{self._settings.split}#{row}", os.fsencode(self._settings.path), row, url=url, license=license_
             )
 
-    async def read(self, entry: Entry) -> bytes:
-        """Return the picture of one row; its path, where it has no bytes, is looked up from the data set's folder."""
+    async def read(self, entry: Entry) -> Loaded:
+        """Return the pictures of one row; a path, where one has no bytes, is looked up from the data set's folder."""
         try:
             cell = await asyncio.to_thread(self._cell, entry.row)
         except (OSError, IndexError, pa.ArrowException) as error:
             raise Failure("unreadable", f"row {entry.row} cannot be read: {error}") from error
-        found = picture_in(cell)
-        if isinstance(found, bytes):
-            return found
-        return await self._places.read(located(found, Path(self._settings.path)))
+        return Loaded(await self._locations.read_all(pictures_in(cell), Path(self._settings.path)))
 
     async def close(self) -> None:
         """Close the connections; nothing else is held open but the memory map."""
-        await self._places.close()
+        await self._locations.close()
 
     def _cell(self, row: int) -> "pa.Scalar[Any]":
         cell: pa.Scalar[Any] = self._pictures[row].column(0)[0]

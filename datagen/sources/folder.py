@@ -10,7 +10,7 @@ from pathlib import Path
 from datagen import recipe
 from datagen.errors import DatagenError
 from datagen.failures import Failure
-from datagen.sources import Entry, key_of
+from datagen.sources import Entry, Loaded, key_of
 
 PICTURE_SUFFIXES = frozenset(
     b".jpg .jpeg .jpe .jfif .jif .pjpeg .png .apng .webp .gif .bmp .dib .tif .tiff .ppm .pgm .pbm .pnm .pam .ico .cur "
@@ -49,9 +49,9 @@ class FolderSource:
             else:
                 pass_over(self.passed_over, path)
 
-    async def read(self, entry: Entry) -> bytes:
-        """Return the bytes of one file."""
-        return await asyncio.to_thread(read_file, entry.path, self._max_bytes)
+    async def read(self, entry: Entry) -> Loaded:
+        """Return the picture of one file."""
+        return Loaded((await asyncio.to_thread(read_file, entry.path, self._max_bytes),))
 
     async def close(self) -> None:
         """Nothing is held open."""

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from datagen import recipe
 from datagen.errors import DatagenError, nearest
 from datagen.failures import Failure
-from datagen.sources import Entry, key_of
+from datagen.sources import Entry, Loaded, key_of
 from datagen.sources.folder import files_of_kind, key_below
-from datagen.sources.reading.cells import ALLOWED, holds, picture_in
-from datagen.sources.reading.locations import Places, holds_picture, located
+from datagen.sources.reading.cells import ALLOWED, holds, pictures_in
+from datagen.sources.reading.locations import Locations, holds_picture
 from datagen.sources.reading.row_groups import ColumnReader
 
 COLUMNS_OF_PLACES = ("url", "image_url", "path", "image", "file_name", "file", "filename")
@@ -34,7 +34,7 @@ class ParquetSource:
     def __init__(self, settings: recipe.Source, max_bytes: int) -> None:
         self._settings = settings
         self._root = Path(settings.path)
-        self._places = Places(max_bytes, settings.allow_private_hosts)
+        self._locations = Locations(max_bytes, settings.allow_private_hosts)
         self.passed_over: Counter[str] = Counter()
 
     @cached_property
@@ -73,21 +73,18 @@ class ParquetSource:
                     yield Entry(f"{name}#{row}", os.fsencode(path), row=place, row_group=group, **texts)
                     row += 1
 
-    async def read(self, entry: Entry) -> bytes:
-        """Return the picture of one row."""
+    async def read(self, entry: Entry) -> Loaded:
+        """Return the pictures of one row."""
         try:
             cell = await asyncio.to_thread(self._reader.cell, entry.path, entry.row_group, entry.row)
         except (OSError, pa.ArrowException) as error:
             raise Failure("unreadable", f"{key_of(entry.path)}: {error}") from error
-        found = picture_in(cell)
-        if isinstance(found, bytes):
-            return found
-        return await self._places.read(located(found, Path(os.fsdecode(entry.path)).parent))
+        return Loaded(await self._locations.read_all(pictures_in(cell), Path(os.fsdecode(entry.path)).parent))
 
     async def close(self) -> None:
         """Let go of files and connections."""
         self._reader.close()
-        await self._places.close()
+        await self._locations.close()
 
 
 def kind_and_column(settings: recipe.Source) -> tuple[Literal["parquet", "table"], str]:
@@ -125,7 +122,7 @@ def kind_and_column(settings: recipe.Source) -> tuple[Literal["parquet", "table"
 
 
 def refuse_unreadable(path: Path, schema: pa.Schema, column: str) -> None:
-    """Make sure that a column can hold pictures or their places.
+    """Make sure that a column can hold pictures or their locations.
 
     Raises:
         DatagenError: it cannot.

@@ -15,11 +15,11 @@ from datagen import recipe
 from datagen.errors import DatagenError, nearest
 from datagen.failures import Failure
 from datagen.files.plain_names import plain_names
-from datagen.sources import Entry
+from datagen.sources import Entry, Loaded
 from datagen.sources.folder import files_of_kind
 from datagen.sources.parquet import COLUMNS_OF_PLACES, open_parquet, refuse_unreadable
 from datagen.sources.reading.cells import holds
-from datagen.sources.reading.locations import Places, is_url, located
+from datagen.sources.reading.locations import Locations, is_url, located
 
 _OCCURRENCE = re.compile(r"#[0-9]+\Z")
 _LISTING = """
@@ -40,12 +40,12 @@ class TableSource:
     def __init__(self, settings: recipe.Source, max_bytes: int) -> None:
         self._table = Path(settings.path)
         self._settings = settings
-        self._places = Places(max_bytes, settings.allow_private_hosts)
+        self._locations = Locations(max_bytes, settings.allow_private_hosts)
         self.passed_over: Counter[str] = Counter()
 
     @cached_property
     def column(self) -> str:
-        """The column with the places."""
+        """The column with the locations."""
         columns = self._columns
         wanted = [self._settings.column] if self._settings.column else COLUMNS_OF_PLACES
         for name in wanted:
@@ -74,13 +74,13 @@ class TableSource:
                 for row in batch:
                     yield self._entry(*row)
 
-    async def read(self, entry: Entry) -> bytes:
-        """Return the bytes of the file or URL of one row."""
-        return await self._places.read(entry.path)
+    async def read(self, entry: Entry) -> Loaded:
+        """Return the picture of the file or URL of one row."""
+        return Loaded((await self._locations.read(entry.path),))
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._places.close()
+        await self._locations.close()
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
@@ -96,7 +96,7 @@ class TableSource:
                 ) from error
 
     @cached_property
-    def _places_folder(self) -> Path:
+    def _pictures_folder(self) -> Path:
         return self._table if self._table.is_dir() else self._table.parent
 
     @cached_property
@@ -127,7 +127,7 @@ class TableSource:
         """Read columns of all files as text; one that a file lacks is empty there.
 
         Raises:
-            DatagenError: a file has no places.
+            DatagenError: a file has no locations.
         """
         files = files_of_kind(self._table, ".parquet", self.passed_over)
         schema = pa.schema([(name, pa.string()) for name in columns])
@@ -163,7 +163,7 @@ class TableSource:
 
     def _entry(self, number: int, place: str, occurrence: int, url: str, license_: str) -> Entry:
         try:
-            path = located(place, self._places_folder)
+            path = located(place, self._pictures_folder)
         except Failure as failure:
             raise DatagenError(f"source.path: row {number} of {self._table}: {failure.message}.") from failure
         key = f"{place}#{occurrence}" if occurrence > 1 or _OCCURRENCE.search(place) else place

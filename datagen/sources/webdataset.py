@@ -15,7 +15,7 @@ import orjson
 from datagen import recipe
 from datagen.errors import DatagenError
 from datagen.failures import Failure
-from datagen.sources import Entry, key_of
+from datagen.sources import Entry, Loaded, key_of
 from datagen.sources.folder import PICTURE_SUFFIXES, files_of_kind, key_below, pass_over
 
 _MOST_JSON_BYTES = 1 << 20
@@ -58,9 +58,9 @@ class WebDatasetSource:
                     "write it anew, or move it away."
                 ) from error
 
-    async def read(self, entry: Entry) -> bytes:
-        """Return the bytes of one file of an archive."""
-        return await asyncio.to_thread(self._member, entry)
+    async def read(self, entry: Entry) -> Loaded:
+        """Return the picture of one file of an archive."""
+        return Loaded((await asyncio.to_thread(self._member, entry),))
 
     async def close(self) -> None:
         """Nothing is held open."""

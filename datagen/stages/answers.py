@@ -6,10 +6,11 @@ ways is not read at all, and is asked for again.
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from datagen.failures import Failure
 from datagen.stages.frames import BrokenFrameError, json_documents, unfenced, without_thinking
+from datagen.stages.sample import Turn
 from filters.rules.refusal import Refusal
 
 _CAPTION, _QUESTION, _ANSWER = ("caption", "キャプション", "説明"), ("question", "質問"), ("answer", "回答", "答え")
@@ -40,13 +41,6 @@ _REFUSAL = Refusal()
 
 ONLY_THOUGHT = "the answer is thinking alone; raise max_tokens, or switch the model's thinking off"
 """How an answer without a text is told whose model spent its tokens on thinking."""
-
-
-class Turn(NamedTuple):
-    """One question with its answer."""
-
-    question: str
-    answer: str
 
 
 def read_caption(text: str) -> str:
@@ -99,6 +93,21 @@ def read_turns(text: str, reads_as: Literal["turn", "dialogue"]) -> list[Turn]:
     if not pairs or (reads_as == "turn" and len(pairs) > 1):
         raise _unparsable(text)
     return [Turn(_filled(question), _filled(answer)) for question, answer in pairs]
+
+
+def documents_in(text: str) -> list[Any]:
+    """Return the JSON documents in an answer; none where it is no JSON.
+
+    >>> documents_in('採点します。{"score": 0.8, "reason": "色が合う"}')
+    [{'score': 0.8, 'reason': '色が合う'}]
+
+    Raises:
+        Failure: `empty_answer` or `unparsable_answer`.
+    """
+    try:
+        return json_documents(_said(text)) or []
+    except BrokenFrameError as error:
+        raise _unparsable(text) from error
 
 
 def _pairs(documents: Sequence[Any], reads_as: Literal["turn", "dialogue"]) -> list[tuple[str, str]]:

@@ -47,7 +47,7 @@ def cut(
         output: the size of shards and row groups.
         facts: recipe and policy, for the manifest.
         inputs: how many images the index has.
-        verdicts: a Parquet file with `id`, `state`, `findings`, `error` that replaces the verdicts in the parts.
+        verdicts: a Parquet file with the columns `VERDICTS` that replaces the verdicts in the parts.
 
     Raises:
         AccountingError: a row is missing, or there twice, or is not the one that the index beside the parts lists.
@@ -86,11 +86,13 @@ _BATCH_ROWS = 2048
 _JUDGED_ROWS = """
 SELECT rows.* REPLACE (
     coalesce(v.state, rows.state) AS state, coalesce(v.findings, rows.findings) AS findings,
+    coalesce(v.policy, rows.policy) AS policy,
     CASE WHEN v.id IS NULL THEN rows.error ELSE v.error END AS error
 )
 FROM rows LEFT JOIN verdicts v ON rows.id = v.id AND (rows.state <> 'failed' OR rows.error['class'] = 'rule_error')
 """
-_SIZED = "*, size + strlen(CAST(messages AS VARCHAR)) + strlen(CAST(calls AS VARCHAR)) AS bytes"
+_SIZED = """*, coalesce(list_sum([member.size for member in members]), 0)::BIGINT
+    + strlen(CAST(messages AS VARCHAR)) + strlen(CAST(calls AS VARCHAR)) AS bytes"""
 _SHARDS = """
 WITH placed AS (
     SELECT state, file_row_number AS number,

@@ -27,6 +27,8 @@ def identity(recipe: Recipe) -> dict[str, Any]:
                 "vision": engine.vision,
                 "weights": engine.weights,
                 "server_args": list(engine.server.args),
+                "kind": engine.kind,
+                "request": engine.request,
             }
             for name, engine in recipe.engines.items()
         },
@@ -39,6 +41,7 @@ def identity(recipe: Recipe) -> dict[str, Any]:
             }
             for number, stage in enumerate(recipe.stages)
         ],
+        "checks": list(recipe.checks),
         "part_rows": recipe.output.part_rows,
     }
 
@@ -57,15 +60,5 @@ def _without_folders(engine: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Name what a run that was started as `found` and is to go on as `wanted` would change.
-
-    Weights and the arguments of servers were not always recorded; what is not known is no change.
-    """
-    unrecorded = ("weights", "server_args")
-    engines = {
-        name: {**{key: wanted["engines"][name][key] for key in unrecorded}, **engine}
-        if name in wanted["engines"]
-        else engine
-        for name, engine in found.get("engines", {}).items()
-    }
-    return list(differences({**found, "engines": engines}, wanted))
+    """Name what a run that was started as `found` and is to go on as `wanted` would change."""
+    return list(differences(found, wanted))

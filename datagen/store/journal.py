@@ -27,9 +27,9 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from datagen.errors import DatagenError, system_error
-from datagen.files.reading import open_parquet, writing
+from datagen.files.reading import writing
 from datagen.pictures.picture import Picture
-from datagen.records import PART_SCHEMA, PartRow, Row
+from datagen.records import PART_SCHEMA, Member, PartRow, Row
 
 GROUP_BYTES = 64 << 20
 """The most text in a row group of a part, so that none comes near the 2 GiB that readers open."""
@@ -41,12 +41,22 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / f"part-{number:06d}.parquet"
 
 
+def picture_name(row_id: str, suffix: str, number: int, count: int) -> str:
+    """Return the name of a picture, in tars and shards; several of a row are one sample of a WebDataset.
+
+    >>> picture_name("2c28", ".jpg", 0, 1), picture_name("2c28", ".png", 1, 2)
+    ('2c28.jpg', '2c28.1.png')
+    """
+    return f"{row_id}{suffix}" if count == 1 else f"{row_id}.{number}{suffix}"
+
+
 def is_sealed(folder: Path, number: int) -> bool:
     """Whether the part is complete."""
-    return part_path(folder, number).exists() and not _journal_path(folder, number).exists()
+    return part_path(folder, number).exists() and not journal_path(folder, number).exists()
 
 
-def _journal_path(folder: Path, number: int) -> Path:
+def journal_path(folder: Path, number: int) -> Path:
+    """Return the path of a part's journal."""
     return folder / f"part-{number:06d}.jsonl"
 
 
@@ -64,7 +74,7 @@ class Journal:
     def __init__(self, folder: Path, number: int) -> None:
         self._folder = folder
         self._number = number
-        self._path = _journal_path(folder, number)
+        self._path = journal_path(folder, number)
         self._rows: list[PartRow] = []
         tar = part_path(folder, number).with_suffix(".tar")
         with ExitStack() as opened:
@@ -102,23 +112,23 @@ class Journal:
         """The rows by state."""
         return Counter(row.state for row in self._rows)
 
-    def append(self, row: Row, position: int, picture: Picture | None) -> None:
+    def append(self, row: Row, position: int, pictures: Sequence[Picture] = ()) -> None:
         """Write one finished image; when this returns, the death of the process loses nothing of it.
 
         Raises:
             DatagenError: the disk is full, or cannot be written.
         """
-        done = PartRow(**row.__dict__, position=position)
+        done = PartRow(**row.__dict__, position=position, members=[])
         with self._writing():
-            if picture is not None:
-                member = tarfile.TarInfo(f"{row.id}{picture.suffix}")
+            for number, picture in enumerate(pictures):
+                member = tarfile.TarInfo(picture_name(row.id, picture.suffix, number, len(pictures)))
                 member.size = len(picture.data)
                 padding = bytes(-member.size % _BLOCK)
                 self._pictures.write(b"".join((member.tobuf(tarfile.USTAR_FORMAT), picture.data, padding)))
-                self._pictures.flush()
-                done.suffix, done.offset, done.size = picture.suffix, self._end + _BLOCK, member.size
+                done.members.append(Member(suffix=picture.suffix, offset=self._end + _BLOCK, size=member.size))
                 self._end += _BLOCK + member.size + len(padding)
-            self._journal.write(_line(done))
+            self._pictures.flush()
+            self._journal.write(journal_line(done))
             self._journal.flush()
         self._rows.append(done)
 
@@ -149,17 +159,19 @@ class Journal:
         pictures_size = os.fstat(self._pictures.fileno()).st_size
         journal_size = end = 0
         for row, line_end in _read_journal(self._journal.read(), self._path):
-            if row.offset + row.size > pictures_size:
+            row_end = max((member.offset + -(-member.size // _BLOCK) * _BLOCK for member in row.members), default=0)
+            if any(member.offset + member.size > pictures_size for member in row.members):
                 break
             self._rows.append(row)
-            journal_size, end = line_end, max(end, row.offset + -(-row.size // _BLOCK) * _BLOCK)
+            journal_size, end = line_end, max(end, row_end)
         self._journal.truncate(journal_size)
         self._pictures.truncate(end)
         self._pictures.seek(end)
         self._end = end
 
 
-def _line(row: PartRow) -> bytes:
+def journal_line(row: PartRow) -> bytes:
+    """Return the line of a row."""
     return row.model_dump_json(by_alias=True).encode() + b"\n"
 
 
@@ -186,36 +198,8 @@ def rows_under_way(folder: Path, number: int) -> list[PartRow]:
     Raises:
         DatagenError: a line is damaged.
     """
-    journal = _journal_path(folder, number)
+    journal = journal_path(folder, number)
     return [row for row, _ in _read_journal(journal.read_bytes(), journal)] if journal.exists() else []
-
-
-def only_a_rule_failed(row: Row) -> bool:
-    """Whether nothing but a rule failed on a row: judging it again is enough, and no model need be asked."""
-    return row.error is not None and row.error.class_ == "rule_error"
-
-
-def reopen_failed(folder: Path, number: int) -> int:
-    """Make the failed images of a part, sealed or not, undone again, and return how many there are.
-
-    Raises:
-        DatagenError: the part is damaged.
-    """
-    sealed, journal = part_path(folder, number), _journal_path(folder, number)
-    if journal.exists():  # also when a worker died between the two steps of sealing
-        rows = rows_under_way(folder, number)
-    elif sealed.exists():
-        with open_parquet(sealed, anew(sealed)) as file:
-            rows = [PartRow.model_validate(row) for row in file.read().to_pylist()]
-    else:
-        return 0
-    kept = [row for row in rows if row.state != "failed" or only_a_rule_failed(row)]
-    if len(kept) < len(rows):
-        unfinished = sealed.with_suffix(".unfinished")
-        with writing(unfinished):
-            unfinished.write_bytes(b"".join(map(_line, kept)))
-        os.replace(unfinished, journal)  # noqa: PTH105
-    return len(rows) - len(kept)
 
 
 def anew(sealed: Path) -> str:
@@ -243,7 +227,7 @@ def _groups(rows: Sequence[PartRow]) -> Iterator[Sequence[PartRow]]:
     """Yield the rows of each row group: all, unless they have more than `GROUP_BYTES` of text."""
     first = size = 0
     for number, row in enumerate(rows):
-        length = len(_line(row))
+        length = len(journal_line(row))
         if number > first and size + length > GROUP_BYTES:
             yield rows[first:number]
             first, size = number, 0

@@ -1,6 +1,7 @@
 """Judging stored answers by a policy, with no model call: the text columns alone are read, on all CPUs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +13,63 @@ from datagen.failures import Failure
 from datagen.files.reading import writing
 from datagen.records import ERROR, FINDINGS
 from datagen.store.parts import read_part, sealed_parts
-from datagen.store.policies import CarriedPolicy
-from filters import Policy, Verdict
+from datagen.store.policies import CarriedPolicy, mark_of
+from filters import Finding, Policy, Verdict
 
 _VERDICT_FIELDS: "list[pa.Field[Any]]" = [
     pa.field("id", pa.string()),
     pa.field("state", pa.string()),
     pa.field("findings", FINDINGS),
     pa.field("error", ERROR),
+    pa.field("policy", pa.string()),
 ]
 VERDICTS = pa.schema(_VERDICT_FIELDS)
 """The columns of `verdicts.parquet`."""
+NOT_MADE = "not_made"
+"""Names the finding on a row that a check dropped before any call, where the policy would now let it pass."""
+_NOT_MADE = Finding(
+    NOT_MADE, None, 0, 0, "", "a check dropped it before any call; datagen run with this policy makes it"
+)
 
 
-def judge_parts(parts: Path, policy: Policy, verdicts: Path) -> None:
-    """Judge the rows of all sealed parts that have answers, and write `verdicts.parquet`."""
+def judge_parts(parts: Path, policy: Policy, verdicts: Path, *, others_only: bool = False) -> None:
+    """Judge the rows of all sealed parts that have answers, and write `verdicts.parquet`.
+
+    Args:
+        parts: the folder of the parts.
+        policy: that judges.
+        verdicts: the file.
+        others_only: leave out the rows that this very policy, with these rules, has judged already.
+    """
     paths = sealed_parts(parts)
     carried = CarriedPolicy.of(policy)
-    _write(verdicts, side_by_side(_judge_part, [(path, carried) for path in paths], "judging"))
+    _write(verdicts, side_by_side(_judge_part, [(path, carried, others_only) for path in paths], "judging"))
+
+
+def judged_by_others(parts: Path, policy: Policy) -> bool:
+    """Whether a row of the sealed parts was judged by another policy, or by other rules, or a rule failed on it.
+
+    Raises:
+        DatagenError: a part is damaged.
+    """
+    mark = mark_of(policy)
+    for path in sealed_parts(parts):
+        rows = read_part(path, ["policy", "state", "error"]).to_pylist()
+        if any(was_judged(row) and _by_another(row, mark) for row in rows):
+            return True
+    return False
 
 
 def judge_rows(rows: list[dict[str, Any]], policy: Policy) -> pa.Table:
-    """Return the verdicts (`VERDICTS`) of rows with `id`, `messages`, and perhaps `caption`."""
-    verdicts = policy.judge(rows)
+    """Return the verdicts (`VERDICTS`) of rows with `id`, `messages`, and perhaps `caption` and `scores`."""
+    verdicts = [_of_row(row, verdict) for row, verdict in zip(rows, policy.judge(rows), strict=True)]
     return pa.table(
         [
             pa.array([row["id"] for row in rows], pa.string()),
             pa.array([_state(verdict) for verdict in verdicts], pa.string()),
             pa.array([[finding._asdict() for finding in verdict.findings] for verdict in verdicts], FINDINGS),
             pa.array([_error(verdict) for verdict in verdicts], ERROR),
+            pa.repeat(pa.scalar(mark_of(policy)), len(rows)),
         ],
         schema=VERDICTS,
     )
@@ -51,6 +80,17 @@ def was_judged(row: dict[str, Any]) -> bool:
     return row.get("state") != "failed" or (row.get("error") or {}).get("class") == "rule_error"
 
 
+def _of_row(row: dict[str, Any], verdict: Verdict) -> Verdict:
+    """Return the verdict of a row; one for which no call was made stays dropped whatever the policy lets pass."""
+    if row["messages"] or not verdict.kept:
+        return verdict
+    return replace(verdict, kept=False, findings=(*verdict.findings, _NOT_MADE))
+
+
+def _by_another(row: dict[str, Any], mark: str) -> bool:
+    return bool(row["policy"] != mark or row["state"] == "failed")
+
+
 def _state(verdict: Verdict) -> str:
     return "failed" if verdict.error else "kept" if verdict.kept else "dropped"
 
@@ -59,9 +99,12 @@ def _error(verdict: Verdict) -> dict[str, str] | None:
     return {"class": "rule_error", "message": Failure("rule_error", verdict.error).message} if verdict.error else None
 
 
-def _judge_part(path: Path, policy: CarriedPolicy) -> pa.Table:
-    rows = read_part(path, ["id", "caption", "messages", "state", "error"]).to_pylist()
-    return judge_rows([row for row in rows if was_judged(row)], policy.load())
+def _judge_part(path: Path, policy: CarriedPolicy, others_only: bool) -> pa.Table:
+    rows = read_part(path, ["id", "caption", "messages", "scores", "state", "error", "policy"]).to_pylist()
+    loaded = policy.load()
+    mark = mark_of(loaded)
+    judged = [row for row in rows if was_judged(row) and (not others_only or _by_another(row, mark))]
+    return judge_rows(judged, loaded)
 
 
 def _write(path: Path, tables: Iterator[pa.Table]) -> None:

@@ -20,6 +20,11 @@ def read_policy(name: str | Path) -> Policy:
         raise DatagenError(str(error)) from error
 
 
+def mark_of(policy: Policy) -> str:
+    """Return what rows are marked with that this policy has judged: the first 16 hex digits of its digest."""
+    return policy.digest[:16]
+
+
 def policy_facts(policy: Policy) -> dict[str, Any]:
     """Return what a manifest says of a policy."""
     return {"name": policy.name, "digest": policy.digest, "rules": policy.to_dict()["rules"]}

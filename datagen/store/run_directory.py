@@ -37,6 +37,7 @@ from datagen.records import SCHEMA_VERSION
 from datagen.store.identity import changes, identity
 from datagen.store.index import Index
 from datagen.store.journal import is_sealed
+from datagen.store.schema_1 import refuse_schema_1
 
 ORPHAN_SECONDS = 60.0
 """How long a run waits for the workers of a killed one; Ray ends them about a second after their driver."""
@@ -56,7 +57,6 @@ class RunDirectory:
         self.recipe_file = path / "recipe.yaml"
         self.index = path / "index.parquet"
         self.parts = path / "parts"
-        self._judged_by = path / "parts" / "judged_by.txt"
         self._uncut = path / "parts" / "uncut"
         self.manifest = path / "manifest.json"
 
@@ -118,6 +118,8 @@ class RunDirectory:
         resumed = lost or self.identity_file.exists()
         if resumed:
             found = identity(load_recipe(self.recipe_file)) if lost else self.stored_identity()
+            if found.get("schema") == 1:
+                raise refuse_schema_1(self.path)
             if changed := changes(found, wanted):
                 raise DatagenError(
                     f"{self.path} was made with another recipe: {'; '.join(changed)}. "
@@ -210,17 +212,6 @@ class RunDirectory:
         log = self.path / "run.log.jsonl"
         with writing(log), log.open("ab") as file:
             file.write(orjson.dumps(facts) + b"\n")
-
-    def note_policy(self, digest: str, *, at_work: bool) -> None:
-        """Record by which policy the rows of the parts are judged; rows of two policies count as judged by none."""
-        if not self._judged_by.exists():
-            write_text(self._judged_by, digest)
-        elif at_work and not self.judged_by(digest):
-            write_text(self._judged_by, "several policies")
-
-    def judged_by(self, digest: str) -> bool:
-        """Whether all rows of the parts are judged by the policy with this digest."""
-        return self._judged_by.exists() and self._judged_by.read_bytes() == digest.encode()
 
     def unsealed(self, index: Index) -> list[int]:
         """Return the numbers of the parts that are not complete."""

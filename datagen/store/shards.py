@@ -18,14 +18,14 @@ from datagen.errors import DatagenError
 from datagen.files.plain_names import plain_names
 from datagen.files.reading import reading, writing
 from datagen.recipe import Output
-from datagen.records import IMAGE, shard_schema
-from datagen.store.journal import anew, part_path
+from datagen.records import IMAGES, shard_schema
+from datagen.store.journal import anew, part_path, picture_name
 
 GROUP_BYTES = 100_000_000
 """The most bytes in a row group, as Hugging Face `datasets` writes them; readers open no column chunk over 2 GiB."""
 _OPEN_TARS = 32
 _MOST_CELL_BYTES = (1 << 31) - 1
-_PLACE = ["id", "sha256", "part", "suffix", "offset", "size"]
+_STORED = ["id", "pictures", "part", "members"]
 
 
 class Shard(NamedTuple):
@@ -52,7 +52,7 @@ def write_shard(
     """Write a shard into `folder` and return its entry for the manifest.
 
     Args:
-        table: the rows of the run in shard order, with the places of the pictures and the bytes of each row.
+        table: the rows of the run in shard order, with the members that hold its pictures, and the bytes of each row.
         shard: which of them.
         parts: the folder with the tars.
         folder: where the shard goes.
@@ -74,9 +74,9 @@ def write_shard(
             sizes: list[Any] = batch.column("bytes").to_pylist()
             for first, rows in _runs(sizes, group_bytes):
                 group = batch.slice(first, rows)
-                images = [pictures.read(place) for place in group.select(_PLACE).to_pylist()]
-                columns: dict[str, Any] = {name: group.column(name) for name in schema.names if name != "image"}
-                columns["image"] = pa.array(images, type=IMAGE)
+                images = [pictures.read(row) for row in group.select(_STORED).to_pylist()]
+                columns: dict[str, Any] = {name: group.column(name) for name in schema.names if name != "images"}
+                columns["images"] = pa.array(images, type=IMAGES)
                 writer.write_table(pa.table([columns[name] for name in schema.names], schema=schema))
     with path.open("rb") as written:
         os.fsync(written.fileno())  # what the manifest will list is on the disk before the manifest is
@@ -159,7 +159,7 @@ class RollingShards:
 
 
 class _Pictures:
-    """The pictures of the parts, read by their places."""
+    """The pictures of the parts, read by their offsets in the tars."""
 
     def __init__(self, parts: Path) -> None:
         self._parts = parts
@@ -172,15 +172,21 @@ class _Pictures:
         for file in self._open.values():
             file.close()
 
-    def read(self, row: dict[str, Any]) -> dict[str, Any] | None:
-        if not row["suffix"]:
-            return None
-        part = row["part"]
-        with reading(self._tar(part), self._remedy(part)):
-            data = os.pread(self._file(part).fileno(), row["size"], row["offset"])
-        if hashlib.sha256(data).hexdigest() != row["sha256"]:
-            raise DatagenError(f"The picture of {row['id']} in {self._tar(part)} is damaged. {self._remedy(part)}")
-        return {"bytes": data, "path": row["id"] + row["suffix"]}
+    def read(self, row: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the pictures of a row, as `IMAGES` has them.
+
+        Raises:
+            DatagenError: one is damaged.
+        """
+        images = []
+        part, members = row["part"], row["members"]
+        for number, (member, picture) in enumerate(zip(members, row["pictures"], strict=True)):
+            with reading(self._tar(part), self._remedy(part)):
+                data = os.pread(self._file(part).fileno(), member["size"], member["offset"])
+            if hashlib.sha256(data).hexdigest() != picture["sha256"]:
+                raise DatagenError(f"The picture of {row['id']} in {self._tar(part)} is damaged. {self._remedy(part)}")
+            images.append({"bytes": data, "path": picture_name(row["id"], member["suffix"], number, len(members))})
+        return images
 
     def _file(self, part: int) -> BinaryIO:
         if part not in self._open:

@@ -1,10 +1,10 @@
-"""Question turns that are no question."""
+"""Questions that ask nothing."""
 
 import re
 
-from filters.base import Span, TurnRule
+from filters.base import MessageRule, Span
 from filters.questions import find_questions
-from filters.sample import Turn
+from filters.sample import Message
 
 _TASK = re.compile(
     r"(?:くだ|下)さい|ちょうだい|頂戴|お願い|教えて|聞かせて|見せて|挙げて|答えて|して(?:ほしい|欲しい|みて|$|[。!])"
@@ -19,23 +19,23 @@ _ENGLISH_TASK = re.compile(
 )
 
 
-class AsksNothing(TurnRule):
-    """Finds user turns that neither ask a question nor set a task; the detector is that of `question_in_answer`.
+class AsksNothing(MessageRule):
+    """Finds user messages that neither ask a question nor set a task; the detector is that of `question_in_answer`.
 
     >>> AsksNothing().texts("赤い屋根の家が写っています。")
     ['赤い屋根の家が写っています。']
-    >>> [AsksNothing().texts(turn) for turn in ("何が見えますか。", "この花の名前は？", "説明してください。", "何色")]
+    >>> [AsksNothing().texts(said) for said in ("何が見えますか。", "この花の名前は？", "説明してください。", "何色")]
     [[], [], [], []]
     """
 
     role = "user"
 
-    def spans(self, turn: Turn) -> tuple[Span, ...]:
-        """Returns the whole turn if it asks nothing."""
-        content = turn.content
+    def spans(self, message: Message) -> tuple[Span, ...]:
+        """Returns the whole message if it asks nothing."""
+        content = message.content
         if content.endswith(("か？", "か。", "？", "ください。")):
             return ()
-        text = turn.key.text
+        text = message.key.text
         if _TASK.search(text) or _ENGLISH_TASK.search(text) or find_questions(text):
             return ()
         return (Span(0, len(content), "neither a question nor a task"),)

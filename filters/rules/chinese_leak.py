@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from filters.base import Span, TurnRule
-from filters.sample import Turn
+from filters.base import MessageRule, Span
+from filters.sample import Message
 from filters.settings import Count
 
 
@@ -25,7 +25,7 @@ _CLAUSE = re.compile(r"[一-鿿]{6,}(?:[,，、。][一-鿿]+)*")
 _KANA = re.compile("[ぁ-ゖァ-ヺｦ-ﾝ]")
 
 
-class ChineseLeak(TurnRule):
+class ChineseLeak(MessageRule):
     """Finds simplified-only characters, and answers without kana that are built with Chinese function words.
 
     Models that know both languages slip from one into the other. What is quoted, such as a sign, may be Chinese.
@@ -44,20 +44,20 @@ class ChineseLeak(TurnRule):
     def __init__(self, characters: Count = 1) -> None:
         self.characters = characters
 
-    def spans(self, turn: Turn) -> Iterable[Span]:
+    def spans(self, message: Message) -> Iterable[Span]:
         """Returns the runs of simplified characters, or the clauses that are Chinese without any."""
-        if _KANA.search(turn.content) and not _SIMPLIFIED.search(turn.content):
+        if _KANA.search(message.content) and not _SIMPLIFIED.search(message.content):
             return ()
-        return self._chinese(turn)
+        return self._chinese(message)
 
-    def _chinese(self, turn: Turn) -> Iterator[Span]:
-        runs = list(_SIMPLIFIED.finditer(turn.own_words))
+    def _chinese(self, message: Message) -> Iterator[Span]:
+        runs = list(_SIMPLIFIED.finditer(message.own_words))
         if sum(len(run.group()) for run in runs) >= max(1, self.characters):
             for run in runs:
-                yield Span(*turn.key.original(*run.span()), f"simplified characters {run.group()}")
-        elif not _KANA.search(turn.content):
-            for clause in _CLAUSE.finditer(turn.own_words):
+                yield Span(*message.key.original(*run.span()), f"simplified characters {run.group()}")
+        elif not _KANA.search(message.content):
+            for clause in _CLAUSE.finditer(message.own_words):
                 words = _FUNCTION_WORDS.intersection(clause.group())
                 if len(words) >= 2:
                     evidence = f"no kana, and the Chinese function words {''.join(sorted(words))}"
-                    yield Span(*turn.key.original(*clause.span()), evidence)
+                    yield Span(*message.key.original(*clause.span()), evidence)

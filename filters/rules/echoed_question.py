@@ -26,21 +26,21 @@ class EchoedQuestion(Rule):
     def find(self, sample: Sample) -> Iterator[Finding]:
         """Yields the answers that add nothing to their question."""
         question = None
-        for turn in sample.turns:
-            if turn.role == "user":
-                question = turn
-            elif turn.role == "assistant" and question is not None:
+        for message in sample.messages:
+            if message.role == "user":
+                question = message
+            elif message.role == "assistant" and question is not None:
                 # What is longer than its question by more than an ending says something of its own.
-                if 4 <= len(turn.content) <= len(question.content) + 4:
-                    said = self._core(turn.key.text)
+                if 4 <= len(message.content) <= len(question.content) + 4:
+                    said = self._core(message.key.text)
                     if len(said) >= 4 and said == self._core(question.key.text):
                         yield Finding(
                             self.name,
-                            turn.index,
+                            message.index,
                             0,
-                            len(turn.content),
-                            turn.content,
-                            f"says what turn {question.index} asks",
+                            len(message.content),
+                            message.content,
+                            f"says what message {question.index} asks",
                         )
                 question = None
 

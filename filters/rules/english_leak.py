@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from filters.base import Span, TurnRule
-from filters.sample import Turn
+from filters.base import MessageRule, Span
+from filters.sample import Message
 from filters.settings import Count
 
 _RUN = re.compile(r"[A-Za-z][A-Za-z'’\-]{0,30}(?:[ \t,;:]+(?:[A-Za-z][A-Za-z'’\-]{0,30}|\d+))+[.!?]?")
@@ -14,7 +14,7 @@ _FUNCTION_WORDS = re.compile(
 )
 
 
-class EnglishLeak(TurnRule):
+class EnglishLeak(MessageRule):
     """Finds runs of English words, unless they are quoted: a translation that stopped halfway, a caption that shows.
 
     Names are runs of words as well (New York Yankees), so a run has to hold function words (the, is, of …) to count.
@@ -35,12 +35,12 @@ class EnglishLeak(TurnRule):
         self.words = words
         self.function_words = function_words
 
-    def spans(self, turn: Turn) -> Iterator[Span]:
+    def spans(self, message: Message) -> Iterator[Span]:
         """Yields the runs."""
-        for run in _RUN.finditer(turn.own_words):
+        for run in _RUN.finditer(message.own_words):
             words = re.findall(r"[A-Za-z'’\-]+", run.group().lower())
             if (
                 len(words) >= self.words
                 and sum(map(bool, map(_FUNCTION_WORDS.fullmatch, words))) >= self.function_words
             ):
-                yield Span(*turn.key.original(*run.span()), f"{len(words)} English words")
+                yield Span(*message.key.original(*run.span()), f"{len(words)} English words")

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from filters.base import Span, TurnRule
-from filters.sample import Turn
+from filters.base import MessageRule, Span
+from filters.sample import Message
 from filters.screens import screen
 
 _BROKEN = re.compile(
@@ -20,7 +20,7 @@ _MARKDOWN = re.compile(
 )
 
 
-class MarkupResidue(TurnRule):
+class MarkupResidue(MessageRule):
     r"""Finds JSON, code fences and escapes; Markdown too, where a policy wants plain prose.
 
     Args:
@@ -44,9 +44,9 @@ class MarkupResidue(TurnRule):
             first |= {"#|[": "", "*": r"\*", "_": "_", "-": "-", "=": "="}
         self.screen = screen(first)
 
-    def spans(self, turn: Turn) -> Iterator[Span]:
+    def spans(self, message: Message) -> Iterator[Span]:
         """Yields what is left of the markup."""
-        content = turn.content
+        content = message.content
         for pattern in self.patterns:
             for match in pattern.finditer(content):
                 leading = len(match.group()) - len(match.group().lstrip())

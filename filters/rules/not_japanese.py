@@ -3,8 +3,8 @@
 import re
 from typing import TYPE_CHECKING, Literal
 
-from filters.base import Span, TurnRule
-from filters.sample import Turn
+from filters.base import MessageRule, Span
+from filters.sample import Message
 from filters.settings import Count, Share
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ _JAPANESE = re.compile("[ぁ-ゖァ-ヺーｦ-ﾝ一-鿿々〆]")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
-class NotJapanese(TurnRule):
+class NotJapanese(MessageRule):
     """Finds answers whose letters are for the most part not Japanese.
 
     Short answers are let through: NHK or Starbucks is the right answer to what a sign says.
@@ -39,9 +39,9 @@ class NotJapanese(TurnRule):
         self.detector = detector
         self._lingua: LanguageDetector | None = None
 
-    def spans(self, turn: Turn) -> tuple[Span, ...]:
+    def spans(self, message: Message) -> tuple[Span, ...]:
         """Returns the whole answer if it is not Japanese."""
-        content = turn.content
+        content = message.content
         length = len(content)
         # Kana and kanji take three bytes in UTF-8 and Latin letters one: enough bytes and kana settle most answers.
         if length < self.length or (len(content.encode(errors="ignore")) > 2.2 * length and _KANA.search(content)):

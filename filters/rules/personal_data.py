@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from filters.base import Span, TurnRule
-from filters.sample import Turn
+from filters.base import MessageRule, Span
+from filters.sample import Message
 from filters.screens import screen
 
 _PREFECTURE = r"(?:北海道|東京都|(?:京都|大阪)府|(?:神奈川|和歌山|鹿児島|[一-龥]{2})県)"
@@ -16,7 +16,7 @@ _PATTERN = re.compile(
 )
 
 
-class PersonalData(TurnRule):
+class PersonalData(MessageRule):
     """Finds telephone numbers, e-mail addresses, postal codes and street addresses, in quotations too.
 
     Args:
@@ -48,8 +48,8 @@ class PersonalData(TurnRule):
             *(["postal_code", "address"] if address else []),
         }
 
-    def spans(self, turn: Turn) -> Iterator[Span]:
+    def spans(self, message: Message) -> Iterator[Span]:
         """Yields the places of the sorts that the settings name."""
-        for match in _PATTERN.finditer(turn.key.text):
+        for match in _PATTERN.finditer(message.key.text):
             if match.lastgroup in self.sorts:
-                yield Span(*turn.key.original(*match.span()), str(match.lastgroup).replace("_", " "))
+                yield Span(*message.key.original(*match.span()), str(match.lastgroup).replace("_", " "))

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from filters.base import Span, TurnRule
+from filters.base import MessageRule, Span
 from filters.questions import SCREEN, Kind, find_questions
-from filters.sample import Turn
+from filters.sample import Message
 
 
-class QuestionInAnswer(TurnRule):
+class QuestionInAnswer(MessageRule):
     """Finds the questions in an answer: 解答文に疑問文を含むもの.
 
     Args:
@@ -37,8 +37,8 @@ class QuestionInAnswer(TurnRule):
         if softened == "drop":
             self.kinds.add(Kind.SOFTENED)
 
-    def spans(self, turn: Turn) -> Iterator[Span]:
+    def spans(self, message: Message) -> Iterator[Span]:
         """Yields the questions of the kinds that the settings name."""
-        for question in find_questions(turn.key.text):
+        for question in find_questions(message.key.text):
             if question.kind in self.kinds:
-                yield Span(*turn.key.original(question.start, question.end), question.evidence)
+                yield Span(*message.key.original(question.start, question.end), question.evidence)

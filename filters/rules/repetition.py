@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from filters.base import Span, TurnRule
-from filters.sample import Turn
+from filters.base import MessageRule, Span
+from filters.sample import Message
 from filters.settings import Count
 
 _PROBE = 6
@@ -12,7 +12,7 @@ _LONGEST = 300  # the longest period that is looked for
 _SENTENCE = re.compile(r"[^。！？!?\n]+[。！？!?\n]*")
 
 
-class Repetition(TurnRule):
+class Repetition(MessageRule):
     """Finds the same words again and again in a row, and the same sentence said several times.
 
     A loop of period p is a stretch in which every character equals the one p later. Probes of a few characters, set
@@ -38,9 +38,9 @@ class Repetition(TurnRule):
         self.sentences = max(2, sentences)
         self._stride = max(1, self.characters - self.characters // self.times - _PROBE)
 
-    def spans(self, turn: Turn) -> Sequence[Span]:
+    def spans(self, message: Message) -> Sequence[Span]:
         """Returns the loops, or else the sentence that comes too often."""
-        content = turn.content
+        content = message.content
         length = len(content)
         if length < self.characters:
             return ()

@@ -1,11 +1,11 @@
 """Answers that say too much."""
 
-from filters.base import Span, TurnRule
-from filters.sample import Turn
+from filters.base import MessageRule, Span
+from filters.sample import Message
 from filters.settings import Count
 
 
-class TooLong(TurnRule):
+class TooLong(MessageRule):
     """Finds answers of more characters than a maximum.
 
     Args:
@@ -18,9 +18,9 @@ class TooLong(TurnRule):
     def __init__(self, maximum: Count = 1000) -> None:
         self.maximum = maximum
 
-    def spans(self, turn: Turn) -> tuple[Span, ...]:
+    def spans(self, message: Message) -> tuple[Span, ...]:
         """Returns what goes beyond the maximum."""
-        length = len(turn.content)
+        length = len(message.content)
         if length <= self.maximum:
             return ()
         return (Span(self.maximum, length, f"{length} characters, at most {self.maximum}"),)

@@ -1,11 +1,11 @@
 """Answers that say too little."""
 
-from filters.base import Span, TurnRule
-from filters.sample import Turn
+from filters.base import MessageRule, Span
+from filters.sample import Message
 from filters.settings import Count
 
 
-class TooShort(TurnRule):
+class TooShort(MessageRule):
     """Finds answers with fewer letters and digits than a minimum; marks and spaces do not count.
 
     Args:
@@ -22,9 +22,9 @@ class TooShort(TurnRule):
     def __init__(self, minimum: Count = 1) -> None:
         self.minimum = minimum
 
-    def spans(self, turn: Turn) -> tuple[Span, ...]:
+    def spans(self, message: Message) -> tuple[Span, ...]:
         """Returns the whole answer if it is too short."""
-        content = turn.content
+        content = message.content
         # Counting letters is only needed for texts that are short as a whole or all marks.
         if len(content) > 4 * self.minimum + 8 and not content[:8].isspace():
             return ()

@@ -2,8 +2,8 @@
 
 import re
 
-from filters.base import Span, TurnRule
-from filters.sample import Turn
+from filters.base import MessageRule, Span
+from filters.sample import Message
 from filters.settings import Count
 
 _OPEN_END = re.compile(r"[、，,・「『（(【\[:：－\-]\s*$")
@@ -14,7 +14,7 @@ _LIST_ITEM = re.compile(
 _KANA_PARTICLE = re.compile(r"(?:[がをはにへとも]|から|ので|けど|ため|って|して|おり|など|よう|という|ている)$")
 
 
-class TruncatedAnswer(TurnRule):
+class TruncatedAnswer(MessageRule):
     r"""Finds answers that break off: at a comma or an opening bracket, or without the full stop that the rest has.
 
     Args:
@@ -33,9 +33,9 @@ class TruncatedAnswer(TurnRule):
     def __init__(self, length: Count = 30) -> None:
         self.length = length
 
-    def spans(self, turn: Turn) -> tuple[Span, ...]:
+    def spans(self, message: Message) -> tuple[Span, ...]:
         """Returns the end of the answer if it breaks off there."""
-        content = turn.content
+        content = message.content
         last = content[-1:]
         if last in "。！？」!?）)" or not content:
             return ()

@@ -1,4 +1,4 @@
-"""Answers into which the next turn, or the frame of the conversation, leaked."""
+"""Answers into which the next message, or the frame of the conversation, leaked."""
 
 import re
 
@@ -10,9 +10,9 @@ _ANSWERER = r"(?:アシスタント|回答者?|解答|答え|応答|A(?![\s\S]*\
 
 
 class TurnLeak(PatternRule):
-    r"""Finds markers of turns, 「質問：」「Q:」「アシスタント:」, at the start of a line or sentence.
+    r"""Finds markers of messages, 「質問：」「Q:」「アシスタント:」, at the start of a line or sentence.
 
-    They appear where a model goes on to write the next turn, or where a parser cut in the wrong place.
+    They appear where a model goes on to write the next message, or where a parser cut in the wrong place.
 
     >>> TurnLeak().texts("赤い車です。\nユーザー：運転手はいますか？\nアシスタント：いいえ。")
     ['ユーザー：', 'アシスタント：']

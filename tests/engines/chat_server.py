@@ -119,7 +119,7 @@ async def serving(server: Server, port: int = 0) -> AsyncIterator[Server]:
 
 async def ask(client: ChatClient, conversation: Any = None, **options: Any) -> Completion:
     if conversation is None:
-        async with client.conversation() as conversation:
+        async with client.lease() as conversation:
             return await ask(client, conversation, **options)
     return await client.complete(conversation, MESSAGES, sampling=Sampling(), seed=7, **options)
 

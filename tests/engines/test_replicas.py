@@ -52,18 +52,18 @@ def test_a_body_that_is_cut_short_is_tried_again() -> None:
 
 
 @pytest.mark.parametrize("fault", ["refused", "reset"])
-def test_a_conversation_moves_to_the_other_endpoint_and_stays_there(fault: str) -> None:
+def test_a_lease_fails_over_to_the_other_endpoint_and_stays_there(fault: str) -> None:
     async def run() -> None:
         async with serving(Server(reset)) as resetting, serving(Server()) as good:
             bad = resetting.url if fault == "reset" else dead_endpoint()
-            async with ChatClient("m", [bad, good.url]) as client, client.conversation() as conversation:
+            async with ChatClient("m", [bad, good.url]) as client, client.lease() as conversation:
                 assert conversation.replica.url == bad
                 for _ in range(3):
                     await ask(client, conversation)
                 assert conversation.replica.url == good.url
                 assert len(good.bodies) == 3
-                assert [replica.conversations for replica in client._replicas] == [0, 1]
-            assert [replica.conversations for replica in client._replicas] == [0, 0]
+                assert [replica.leases for replica in client._replicas] == [0, 1]
+            assert [replica.leases for replica in client._replicas] == [0, 0]
 
     asyncio.run(run())
 
@@ -77,15 +77,15 @@ def test_conversations_share_the_endpoints_evenly_and_avoid_a_dead_one_until_it_
             async with ChatClient("m", [f"http://127.0.0.1:{port}/v1", good.url]) as client:
                 await asyncio.gather(*(ask(client) for _ in range(6)))
                 assert len(good.bodies) == 6
-                async with client.conversation() as one, client.conversation() as two:
+                async with client.lease() as one, client.lease() as two:
                     assert {one.replica.url, two.replica.url} == {good.url}
                 async with serving(other, port):
                     clock.now += 60
                     async with (
-                        client.conversation() as first,
-                        client.conversation() as second,
-                        client.conversation() as third,
-                        client.conversation() as fourth,
+                        client.lease() as first,
+                        client.lease() as second,
+                        client.lease() as third,
+                        client.lease() as fourth,
                     ):
                         places = [place.replica.url for place in (first, second, third, fourth)]
                         assert sorted(places) == sorted([good.url, other.url] * 2)
@@ -127,7 +127,7 @@ def test_a_conversation_leaves_an_endpoint_that_hangs_for_one_that_answers() -> 
             serving(Server(hang)) as hanging,
             serving(Server()) as good,
             ChatClient("m", [hanging.url, good.url], timeout=0.3) as client,
-            client.conversation() as conversation,
+            client.lease() as conversation,
         ):
             assert (await ask(client, conversation)).text == "桜です。"
             released.set()
@@ -183,7 +183,7 @@ def test_one_request_that_breaks_every_connection_fails_alone(clock: Clock) -> N
         async with serving(Server(poisoned)) as server, ChatClient("m", [server.url], patience=30) as client:
             poison = asyncio.create_task(ask(client))
             answered = 0
-            async with client.conversation() as conversation:
+            async with client.lease() as conversation:
                 while not poison.done():
                     await client.complete(conversation, MESSAGES, sampling=Sampling(), seed=8)
                     answered += 1
@@ -307,7 +307,7 @@ def test_a_busy_endpoint_is_waited_for_as_long_as_it_answers_others(clock: Clock
             ChatClient("m", [server.url], patience=30) as client,
         ):
             put_off = asyncio.create_task(ask(client))
-            async with client.conversation() as conversation:
+            async with client.lease() as conversation:
                 while clock.now < 1000 + 300:
                     await clock.waited(len(clock.waits) + 1)
                     await client.complete(conversation, MESSAGES, sampling=Sampling(), seed=8)

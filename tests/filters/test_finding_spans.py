@@ -70,7 +70,7 @@ def test_spans_point_into_the_original_text(strict, turns, caption):
     sample = {"messages": [{"role": role, "content": content} for role, content in turns], "caption": caption}
     (verdict,) = strict.judge([sample])
     for finding in verdict.findings:
-        content = caption if finding.turn == -1 else turns[finding.turn][1]
+        content = caption if finding.message == -1 else turns[finding.message][1]
         assert 0 <= finding.start <= finding.end <= len(content)
         assert finding.text == content[finding.start : finding.end]
         assert finding.evidence

@@ -24,7 +24,7 @@ def rule(**entry):
         ({"rules": [{"rule": "not_japanese", "settings": {"share": 2.0}}]}, ["settings.share", "2.0"]),
         ({"rules": [{"rule": "harmful_words"}]}, ["settings.path", "needs"]),
         ({"rules": [{"rule": "harmful_words", "settings": {"path": "/nowhere"}}]}, ["harmful_words", "/nowhere"]),
-        ({"rules": ["refusal", "refusal"]}, ["rules[1].rule", "refusal", "twice"]),
+        ({"rules": ["refusal", "refusal"]}, ["rules[1]", "refusal", "twice"]),
         ({"rules": "refusal"}, ["rules", "list"]),
         ({"rule": []}, ['"rule"', 'did you mean "rules"']),
         ({"rules": [{}]}, ["rules[0]", "rule: name"]),

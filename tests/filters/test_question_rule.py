@@ -44,7 +44,7 @@ def test_decomposed_kana_are_read_like_composed_ones():
         ("何色ですか。", "か/助詞-終助詞"),
         ("これは何の料理だろう。", "何 with a guess"),
         ("行くの？", "? ends the sentence"),
-        ("ユーザー：何色", "ユーザー: opens the turn"),
+        ("ユーザー：何色", "ユーザー: opens the message"),
         ("彼の名前は何だっけ。", "っけ"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from filters import load_policy, policy_names
-from filters.registry import shipped_rules
+from filters.entries import RULES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
 
@@ -43,7 +43,7 @@ def test_the_rule_and_the_policy_of_the_page_run(my_rules):
 
 
 def test_the_table_names_every_rule():
-    assert set(shipped_rules()) <= set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
+    assert set(RULES.shipped) <= set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
 
 
 def test_the_table_says_which_policy_has_which_rule():

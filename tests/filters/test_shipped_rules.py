@@ -3,7 +3,7 @@
 import pytest
 
 from filters import Sample, load_policy
-from filters.registry import rule_class, shipped_rules
+from filters.entries import RULES, rule_class
 
 FOUND = [
     ("turn_leak", "赤い車です。\n質問：何台ありますか"),
@@ -130,7 +130,7 @@ def test_duplicate_questions_and_long_answers_are_found_short_answers_are_not():
     sample = conversation(
         ("user", "色は？"), ("assistant", long_answer), ("user", "何色？"), ("assistant", long_answer)
     )
-    assert policy.judge([sample])[0].findings[0].turn == 3
+    assert policy.judge([sample])[0].findings[0].message == 3
 
 
 def test_an_answer_that_only_repeats_its_question_is_found():
@@ -153,7 +153,7 @@ def test_lingua_is_asked_where_there_are_no_kana():
     assert not policy.judge([conversation(("assistant", chinese))])[0].kept
 
 
-@pytest.mark.parametrize("name", shipped_rules())
+@pytest.mark.parametrize("name", RULES.shipped)
 def test_a_shipped_rule_is_one_class_named_like_its_module(name):
     found = rule_class(name)
     assert found.name == name

@@ -17,9 +17,9 @@ def my_rules(tmp_path, monkeypatch):
         textwrap.dedent(
             '''
             import re
-            from filters import Span, TurnRule
+            from filters import Span, MessageRule
 
-            class Barking(TurnRule):
+            class Barking(MessageRule):
                 """Finds barking."""
 
                 screen = re.compile("ワン")
@@ -27,8 +27,8 @@ def my_rules(tmp_path, monkeypatch):
                 def __init__(self, word: str = "ワンワン") -> None:
                     self.word = word
 
-                def spans(self, turn):
-                    start = turn.content.find(self.word)
+                def spans(self, message):
+                    start = message.content.find(self.word)
                     if start >= 0:
                         yield Span(start, start + len(self.word), "barks")
             '''
@@ -54,7 +54,7 @@ def test_a_rule_can_read_captions(my_rules):
     my_rules.Barking.role = "caption"
     policy = load_policy({"rules": ["my_rules:Barking"]})
     (verdict,) = policy.judge([{"messages": SAMPLE["messages"], "caption": "犬がワンワンと鳴いている。"}])
-    assert [(finding.turn, finding.start) for finding in verdict.findings] == [(-1, 2)]
+    assert [(finding.message, finding.start) for finding in verdict.findings] == [(-1, 2)]
     assert my_rules.Barking().texts("ワンワン") == ["ワンワン"]
 
 
@@ -64,8 +64,8 @@ def test_settings_of_a_users_rule_are_checked(my_rules):
 
 
 def test_a_rule_of_a_user_loads_by_entry_point(my_rules, monkeypatch):
-    point = EntryPoint("barking", "my_rules:Barking", registry.ENTRY_POINTS)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == registry.ENTRY_POINTS else [])
+    point = EntryPoint("barking", "my_rules:Barking", "datagen.rules")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == "datagen.rules" else [])
     (verdict,) = load_policy({"rules": ["barking"]}).judge([SAMPLE])
     assert verdict.dropped_by == ("barking",)
 

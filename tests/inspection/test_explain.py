@@ -24,13 +24,13 @@ def test_it_tells_the_picture_the_place_the_prompts_and_the_evidence(made_run: P
     row = find_row(made_run, dropped)
     story_of_row = told(made_run, dropped[:10])
     assert str(made_run.parent / "pictures" / row["key"]) in story_of_row
-    assert row["sha256"] in story_of_row
+    assert row["pictures"][0]["sha256"] in story_of_row
     assert f"{row['shard']}, row {row['number']}" in story_of_row
     for call in row["calls"]:
         assert call["request"] in story_of_row
         assert call["answer"] in story_of_row
     finding = row["findings"][0]
-    assert f"{finding['rule']} (drop) in message {finding['turn']}" in story_of_row
+    assert f"{finding['rule']} (drop) in message {finding['message']}" in story_of_row
     assert finding["evidence"] in story_of_row
 
 

@@ -94,8 +94,8 @@ def test_a_recut_without_parts_copies_every_row_with_its_picture(
     difference, manifest = recut(many_rules, load_policy(path), tmp_path / "recut")
     assert manifest is not None
     assert difference.newly_kept == manifest["counts"]["kept"] - read_manifest(many_rules)["counts"]["kept"]
-    before = {row["id"]: row["image"] for row in rows_of(many_rules, "id", "image")}
-    assert {row["id"]: row["image"] for row in rows_of(tmp_path / "recut", "id", "image")} == before
+    before = {row["id"]: row["images"] for row in rows_of(many_rules, "id", "images")}
+    assert {row["id"]: row["images"] for row in rows_of(tmp_path / "recut", "id", "images")} == before
     with StoredRows(tmp_path / "recut") as stored:
         stored.summed()
         assert {rule for (rule,) in stored.ask("SELECT DISTINCT rule FROM found")} == {

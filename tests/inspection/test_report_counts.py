@@ -60,7 +60,7 @@ def test_findings_are_counted_for_their_turn_and_for_the_prompt_and_model_that_w
     many_rules: Path, report: Report
 ) -> None:
     by_turn = Counter(
-        (str(finding["turn"] // 2 + 1), finding["rule"])
+        (str(finding["message"] // 2 + 1), finding["rule"])
         for row in rows_of(many_rules, "findings")
         for finding in row["findings"]
     )

@@ -46,7 +46,7 @@ def test_samples_have_every_rule_and_state_and_the_same_seed_draws_the_same(many
         found = {rule for (rule,) in stored.ask("SELECT DISTINCT rule FROM found")}
     assert {rule for card in cards for rule in card.rules} == found
     assert {card.state for card in cards} == {"kept", "dropped", "failed"}
-    assert all(card.picture.startswith("data:image/webp") for card in cards)
+    assert all(card.pictures[0].startswith("data:image/webp") for card in cards)
 
 
 def test_a_run_in_which_all_failed_has_a_report(copied_run: Path, tmp_path: Path) -> None:

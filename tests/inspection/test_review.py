@@ -42,7 +42,7 @@ def mark(path: Path, marks: list[str]) -> None:
 
 def test_a_sheet_holds_hits_of_the_rule_and_every_turn_gets_its_share(many_rules: Path, tmp_path: Path) -> None:
     turns = Counter(
-        finding["turn"]
+        finding["message"]
         for row in rows_of(many_rules, "findings")
         for finding in row["findings"]
         if finding["rule"] == RULE

@@ -45,10 +45,11 @@ def write_rows(out: Path, conversations: list[list[tuple[str, str]]], caption: s
         row = Row(id=f"row-{number}", key=f"{number}.jpg", source="s", task="t", state="dropped", caption=caption)
         places = [*range(len(messages)), *([-1] if caption else [])]
         findings = [
-            {"rule": RULE, "turn": turn, "start": 0, "end": 1, "text": "あ", "evidence": f"{turn}"} for turn in places
+            {"rule": RULE, "message": turn, "start": 0, "end": 1, "text": "あ", "evidence": f"{turn}"}
+            for turn in places
         ]
         said = [{"role": role, "content": content} for role, content in messages]
-        rows.append(row.model_dump(by_alias=True) | {"messages": said, "findings": findings, "image": None})
+        rows.append(row.model_dump(by_alias=True) | {"messages": said, "findings": findings, "images": []})
     (out / "dropped").mkdir(parents=True)
     shards = RollingShards(out / "dropped", "dropped", shard_schema(), Output())
     shards.write(pa.Table.from_pylist(rows, shard_schema()))

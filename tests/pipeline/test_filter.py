@@ -39,7 +39,7 @@ def test_json_lines_are_judged_and_nothing_of_them_is_lost(tmp_path: Path) -> No
     assert orjson.loads(kept[1]["record"])["author"] == "高橋"
     dropped = pq.read_table(tmp_path / "out" / "dropped").to_pylist()[0]
     finding = dropped["findings"][0]
-    content = dropped["messages"][finding["turn"]]["content"]
+    content = dropped["messages"][finding["message"]]["content"]
     assert content[finding["start"] : finding["end"]] == finding["text"] == "ほかに何を知りたいですか？"
 
 
@@ -98,7 +98,7 @@ def test_a_run_is_judged_anew_without_a_model(
     assert counts == {"inputs": 43, "kept": first["kept"] + first["dropped"], "dropped": 0, "failed": 3}
     assert fake_server.statistics()["requests"] == paid
     kept = datasets.load_dataset("parquet", data_files=f"{tmp_path}/flagged/train/*.parquet", split="train")
-    assert kept[0]["image"].size == (96, 64)
+    assert kept[0]["images"][0].size == (96, 64)
     again = filter_rows(tmp_path / "flagged" / "train", load_policy("standard"), tmp_path / "again", Output())["counts"]
     assert (again["kept"], again["dropped"]) == (first["kept"], first["dropped"])
 

@@ -235,7 +235,7 @@ def test_every_file_of_a_hostile_folder_ends_in_a_row_that_can_be_stored(tmp_pat
         for listed in index.part(number):
             error = None
             try:
-                prepare(asyncio.run(source.read(listed.entry)), LIMITS)
+                prepare(asyncio.run(source.read(listed.entry)).pictures[0], LIMITS)
             except Failure as failure:
                 assert failure.failure_class in FAILURE_CLASSES  # noqa: PT017
                 error = ErrorRecord(class_=failure.failure_class, message=failure.message)

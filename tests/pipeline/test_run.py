@@ -56,14 +56,14 @@ def test_datasets_open_the_shards_and_decode_the_pictures(
         "dropped": manifest["counts"]["dropped"],
         "failed": 3,
     }
-    assert loaded["train"][0]["image"].size == (96, 64)
+    assert loaded["train"][0]["images"][0].size == (96, 64)
     stream = datasets.load_dataset("parquet", data_files=f"{out}/train/*.parquet", split="train", streaming=True)
     row = next(iter(stream))
-    assert row["image"].size == (96, 64)
+    assert row["images"][0].size == (96, 64)
     assert row["messages"][0]["role"] == "user"
     original = next(path for path in pictures.rglob("*") if path.name == Path(row["key"]).name)
-    raw = pq.read_table(next((out / "train").glob("*")), columns=["id", "image"]).to_pylist()
-    assert next(cell["image"]["bytes"] for cell in raw if cell["id"] == row["id"]) == original.read_bytes()
+    raw = pq.read_table(next((out / "train").glob("*")), columns=["id", "images"]).to_pylist()
+    assert next(cell["images"][0]["bytes"] for cell in raw if cell["id"] == row["id"]) == original.read_bytes()
 
 
 def test_shards_do_not_depend_on_the_order_of_the_work(
@@ -99,7 +99,7 @@ def test_a_part_that_is_lost_is_done_again_alone(
     run(recipe, tmp_path / "out", quiet)
     before = shard_digests(tmp_path / "out")
     lost = tmp_path / "out" / "parts" / "part-000002.parquet"
-    repeated = sum(bool(row["suffix"]) for row in pq.read_table(lost).to_pylist())
+    repeated = sum(bool(row["members"]) for row in pq.read_table(lost).to_pylist())
     lost.unlink()
     run(recipe, tmp_path / "out", quiet)
     assert fake_server.statistics()["requests"] == (40 + repeated) * CALLS_AN_IMAGE

@@ -40,15 +40,20 @@ def keys(path: Path | str, **options: Any) -> list[str]:
     return [entry.key for entry in listed(path, **options)]
 
 
-def read(source: Any, entry: Entry) -> bytes:
-    async def once() -> bytes:
+def pictures(source: Any, entry: Entry) -> tuple[bytes, ...]:
+    async def once() -> tuple[bytes, ...]:
         try:
-            data: bytes = await source.read(entry)
-            return data
+            found: tuple[bytes, ...] = (await source.read(entry)).pictures
+            return found
         finally:
             await source.close()
 
     return asyncio.run(once())
+
+
+def read(source: Any, entry: Entry) -> bytes:
+    (data,) = pictures(source, entry)
+    return data
 
 
 def failure_of(source: Any, entry: Entry) -> Failure:

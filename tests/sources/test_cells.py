@@ -14,7 +14,7 @@ from aiohttp import web
 from datagen.sources.table import TableSource
 from tests.conftest import picture
 from tests.jicvqa.conftest import serving
-from tests.sources.listing import IMAGE, failure_of, listed, opened, read, sentence_of
+from tests.sources.listing import IMAGE, failure_of, listed, opened, pictures, read, sentence_of
 
 ONE, TWO = picture(1, (24, 24)), picture(2, (24, 24))
 IMAGES: list[dict[str, Any]] = [{"bytes": ONE, "path": "1.jpg"}, {"bytes": TWO, "path": None}]
@@ -145,14 +145,15 @@ def test_lists_and_octets_are_no_pictures_unless_their_column_says_so(tmp_path: 
     assert read(opened(tmp_path / "x.parquet", column="tokens"), entry) == b"\1\2"
 
 
-def test_a_row_of_several_pictures_or_of_none_fails_and_says_so(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"images": pa.array([IMAGES, [], None, [None]], pa.list_(IMAGE))}), tmp_path / "x.parquet")
+def test_a_row_of_several_pictures_gives_all_and_one_of_none_fails_and_says_so(tmp_path: Path) -> None:
+    rows = [IMAGES, [], None, [None], [IMAGES[0], None]]
+    pq.write_table(pa.table({"images": pa.array(rows, pa.list_(IMAGE))}), tmp_path / "x.parquet")
     source = opened(tmp_path / "x.parquet")
-    failures = [failure_of(source, entry) for entry in listed(tmp_path / "x.parquet")]
+    several, *others = listed(tmp_path / "x.parquet")
+    assert pictures(source, several) == (ONE, TWO)
+    failures = [failure_of(source, entry) for entry in others]
     assert {failure.failure_class for failure in failures} == {"unreadable"}
-    assert [failure.message for failure in failures] == [
-        "the row holds 2 pictures; rows of one picture are read", *["the row has no picture"] * 3,
-    ]  # fmt: skip
+    assert [failure.message for failure in failures] == [*["the row has no picture"] * 3, "its picture 1 is empty"]
 
 
 def test_an_image_without_bytes_is_read_from_its_path_as_tables_are(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_parquet_that_is_damaged_behind_its_footer_fails_row_by_row(tmp_path: Pa
 def test_shards_of_datagen_are_a_source(tmp_path: Path) -> None:
     schema = shard_schema()
     row = dict.fromkeys(schema.names) | {
-        "id": "1", "key": "k", "url": "https://pictures.example/1", "image": {"bytes": picture(1), "path": "1.jpg"},
+        "id": "1", "key": "k", "url": "https://pictures.example/1", "images": [{"bytes": picture(1), "path": "1.jpg"}],
     }  # fmt: skip
     (tmp_path / "train").mkdir()
     pq.write_table(pa.Table.from_pylist([row], schema=schema), tmp_path / "train" / "train-00000-of-00001.parquet")

@@ -11,12 +11,13 @@ import orjson
 import pytest
 import yaml
 
-from datagen.engines.openai import ChatClient, Conversation, Replica
+from datagen.engines.openai import ChatClient, Replica, ReplicaLease
 from datagen.engines.wire.chat import Completion
 from datagen.failures import Failure
 from datagen.pictures.picture import prepare
 from datagen.recipe import Images, Recipe
-from datagen.stages.runner import Dialogue, Interviewer
+from datagen.stages.runner import StageRunner
+from datagen.stages.sample import Sample
 from tests.conftest import picture
 
 PICTURE = prepare(picture(1), Images())
@@ -33,16 +34,16 @@ class Script(ChatClient):
         self.answers = list(answers)
         self.sent: list[bytes] = []
         self.requests: list[dict[str, Any]] = []
-        self.places: list[Conversation] = []
+        self.leases: list[ReplicaLease] = []
 
     @asynccontextmanager
-    async def conversation(self) -> AsyncIterator[Conversation]:
-        yield Conversation(Replica("scripted"))
+    async def lease(self) -> AsyncIterator[ReplicaLease]:
+        yield ReplicaLease(Replica("scripted"))
 
-    async def complete(self, conversation: Conversation, messages: Sequence[Any], **options: Any) -> Completion:
+    async def complete(self, lease: ReplicaLease, messages: Sequence[Any], **options: Any) -> Completion:
         self.sent.append(orjson.dumps(list(messages)))
         self.requests.append(options)
-        self.places.append(conversation)
+        self.leases.append(lease)
         answer = self.answers.pop(0)
         if isinstance(answer, Failure):
             raise answer
@@ -66,10 +67,10 @@ def recipe(stages: list[dict[str, Any]] | None = None, **changes: Any) -> Recipe
     return Recipe.model_validate({**document, **changes})
 
 
-def converse(made: Recipe, row_id: str = "row", **clients: Script) -> tuple[Dialogue, Failure | None]:
-    dialogue = Dialogue()
+def converse(made: Recipe, row_id: str = "row", **clients: Script) -> tuple[Sample, Failure | None]:
+    dialogue = Sample(row_id, (PICTURE,))
     try:
-        asyncio.run(Interviewer(made, clients).converse(row_id, PICTURE, dialogue))
+        asyncio.run(StageRunner(made, clients).run(dialogue))
     except Failure as failure:
         return dialogue, failure
     return dialogue, None
@@ -95,7 +96,7 @@ def test_a_whole_conversation_becomes_caption_turns_and_calls() -> None:
     assert {(call.prompt_tokens, call.completion_tokens, call.finish_reason) for call in dialogue.calls} == {
         (100, 10, "stop")
     }
-    assert len({id(place) for place in client.places}) == 1
+    assert len({id(lease) for lease in client.leases}) == 1
 
 
 def test_the_messages_of_a_turn_are_the_beginning_of_the_next_byte_for_byte() -> None:
@@ -270,7 +271,7 @@ def test_a_text_only_engine_gets_the_caption_through_its_template_and_no_picture
     assert [call.engine for call in dialogue.calls] == ["vlm", "writer"]
 
 
-def test_two_engines_that_see_have_threads_of_their_own() -> None:
+def test_two_engines_that_see_have_histories_of_their_own() -> None:
     engines = {"vlm": {"model": "v"}, "second": {"model": "w"}}
     stages = [STAGES[0], {**STAGES[1], "engine": "second", "repeat": 1}, {**STAGES[1], "repeat": 1}]
     vlm, second = Script(CAPTION, PAIR), Script(PAIR)

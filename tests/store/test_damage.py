@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from datagen.cli import main
-from datagen.store.journal import reopen_failed
+from datagen.store.reopening import reopen_failed
 from tests.conftest import FakeServer, picture, started_fake_server
 from tests.without_ray import states, without_ray
 
@@ -45,7 +45,7 @@ READERS = {
     "failed/failed-00000-of-00001.parquet": ("report", "explain"),
     "reviews/sheet.csv": ("report",),
     **dict.fromkeys(("run.lock", "run.log.jsonl", "README.md"), ("run",)),
-    **dict.fromkeys(("parts/judged_by.txt", "parts/uncut", "parts/part-000001.jsonl"), ("run",)),
+    **dict.fromkeys(("parts/uncut", "parts/part-000001.jsonl"), ("run",)),
 }
 """Which commands read or write which file."""
 

@@ -15,11 +15,17 @@ from hypothesis import strategies as st
 from datagen.errors import DatagenError
 from datagen.pictures.picture import Picture, prepare
 from datagen.recipe import Images
-from datagen.records import PART_SCHEMA, ErrorRecord, Message, Row
-from datagen.store.journal import Journal, is_sealed, part_path, reopen_failed
+from datagen.records import PART_SCHEMA, ErrorRecord, MessageRecord, Row
+from datagen.store.journal import Journal, is_sealed, part_path
+from datagen.store.reopening import reopen_failed
 from tests.conftest import picture
 
 PICTURES = [prepare(picture(number, (32 + number, 24)), Images()) for number in range(8)]
+
+
+def pictures_of(position: int) -> list[Picture]:
+    """Image 3 has two pictures, and image 4 none."""
+    return {3: [PICTURES[3], PICTURES[7]], 4: []}.get(position, [PICTURES[position]])
 
 
 def row(position: int, state: Any = "kept") -> Row:
@@ -27,17 +33,20 @@ def row(position: int, state: Any = "kept") -> Row:
     return Row(
         id=f"{position:032x}",
         key=f"写真 {position}\u2028\u0085\r.jpg",
-        sha256="" if failed else PICTURES[position].sha256,
+        pictures=[] if failed else [made.record for made in pictures_of(position)],
         source="s",
         task="t",
-        messages=[Message(role="user", content="一行目\r\n二行目\u2028"), Message(role="assistant", content="答え")],
+        messages=[
+            MessageRecord(role="user", content="一行目\r\n二行目\u2028"),
+            MessageRecord(role="assistant", content="答え"),
+        ],
         state=state,
         error=ErrorRecord(class_="timeout", message="no answer") if failed else None,
     )
 
 
 def append(journal: Journal, position: int, state: Any = "kept") -> None:
-    journal.append(row(position, state), position, None if state == "failed" else PICTURES[position])
+    journal.append(row(position, state), position, () if state == "failed" else pictures_of(position))
 
 
 def fill(folder: Path, positions: list[int], failed: tuple[int, ...] = ()) -> None:
@@ -70,8 +79,12 @@ def assert_complete(folder: Path, positions: list[int]) -> None:
     tar = part_path(folder, 0).with_suffix(".tar").read_bytes()
     for stored in rows:
         assert stored["id"] == f"{stored['position']:032x}"
-        if stored["suffix"]:
-            assert tar[stored["offset"] : stored["offset"] + stored["size"]] == PICTURES[stored["position"]].data
+        found = [tar[member["offset"] : member["offset"] + member["size"]] for member in stored["members"]]
+        failed = stored["state"] == "failed"
+        assert found == ([] if failed else [made.data for made in pictures_of(stored["position"])])
+        assert [picture["sha256"] for picture in stored["pictures"]] == [
+            hashlib.sha256(data).hexdigest() for data in found
+        ]
     assert is_sealed(folder, 0)
     assert sorted(path.name for path in folder.iterdir()) == ["part-000000.parquet", "part-000000.tar"]
 
@@ -160,11 +173,11 @@ def test_pictures_that_no_line_points_at_are_overwritten(tmp_path: Path) -> None
     assert b"orphan" not in tar.read_bytes()
     finish(tmp_path, [0, 1])
     assert_complete(tmp_path, [0, 1])
-    assert sealed_rows(tmp_path)[1]["offset"] >= size
+    assert sealed_rows(tmp_path)[1]["members"][0]["offset"] >= size
 
 
 def test_lines_whose_pictures_were_lost_are_gone_for_good(tmp_path: Path) -> None:
-    """After a power cut; otherwise such a line would count again once the tar has grown past its place."""
+    """After a power cut; otherwise such a line would count again once the tar has grown past its end."""
     fill(tmp_path, [0, 1, 2])
     tar = part_path(tmp_path, 0).with_suffix(".tar")
     os.truncate(tar, 600)
@@ -183,7 +196,7 @@ def test_lines_whose_pictures_were_lost_are_gone_for_good(tmp_path: Path) -> Non
 def test_sealed_rows_do_not_show_the_order_of_the_work(
     tmp_path_factory: pytest.TempPathFactory, order: list[int], deaths: set[int]
 ) -> None:
-    """All columns are equal but `offset`, the place in the tar, which leads to the same picture."""
+    """All columns are equal but `members`, whose offsets in the tar lead to the same pictures."""
     straight, shuffled = tmp_path_factory.mktemp("straight"), tmp_path_factory.mktemp("shuffled")
     fill(straight, [0, 1, 2, 3, 4], failed=(2,))
     bounds = [0, *sorted(deaths), 5]
@@ -193,7 +206,7 @@ def test_sealed_rows_do_not_show_the_order_of_the_work(
         finish(folder, [0, 1, 2, 3, 4])
         assert_complete(folder, [0, 1, 2, 3, 4])
     first_rows, second_rows = (
-        [{name: value for name, value in row.items() if name != "offset"} for row in sealed_rows(folder)]
+        [{name: value for name, value in row.items() if name != "members"} for row in sealed_rows(folder)]
         for folder in (straight, shuffled)
     )
     assert first_rows == second_rows
@@ -293,17 +306,18 @@ def test_a_full_disk_stops_with_a_sentence_and_records_nothing(tmp_path: Path, s
     assert_complete(tmp_path, [0, 1])
 
 
-def test_pictures_of_every_size_keep_their_place(tmp_path: Path) -> None:
+def test_pictures_of_every_size_keep_their_offset(tmp_path: Path) -> None:
     """Sizes around the blocks of a tar and the buffers of files."""
     sizes = [1, 511, 512, 513, 1024, 8191, 8192, 8193, 131_072]
     with Journal(tmp_path, 0) as journal:
         for position, size in enumerate(sizes):
             made = Picture(os.urandom(size), ".png", "image/png", 1, 1, "0" * 16)
-            bare = Row(id=f"{position:032x}", key="k", sha256=made.sha256, source="s", task="t", state="kept")
-            journal.append(bare, position, made)
+            bare = Row(id=f"{position:032x}", key="k", pictures=[made.record], source="s", task="t", state="kept")
+            journal.append(bare, position, [made])
         journal.seal()
     tar = part_path(tmp_path, 0).with_suffix(".tar").read_bytes()
     for stored, size in zip(sealed_rows(tmp_path), sizes, strict=True):
-        assert stored["size"] == size
-        found = tar[stored["offset"] : stored["offset"] + size]
-        assert hashlib.sha256(found).hexdigest() == stored["sha256"]
+        (member,), (picture,) = stored["members"], stored["pictures"]
+        assert member["size"] == size
+        found = tar[member["offset"] : member["offset"] + size]
+        assert hashlib.sha256(found).hexdigest() == picture["sha256"]

@@ -16,12 +16,13 @@ from datagen.inspection.recutting import recut
 from datagen.pipeline.filtering import filter_rows
 from datagen.pipeline.run import read_policy
 from datagen.recipe import Output, Recipe
-from datagen.records import Message, Row
+from datagen.records import MessageRecord, Row
 from datagen.store.cut import cut
 from datagen.store.index import Index
-from datagen.store.journal import GROUP_BYTES, Journal, part_path, reopen_failed
+from datagen.store.journal import GROUP_BYTES, Journal, part_path
 from datagen.store.judging import judge_parts
 from datagen.store.parts import PartRows, check_parts, check_rows_of_index, read_part, sealed_parts, states_of
+from datagen.store.reopening import reopen_failed
 from tests.conftest import ROOT, FakeServer, MakeRecipe, picture
 from tests.without_ray import run_here, shard_digests, states, without_ray
 
@@ -212,15 +213,16 @@ import resource, sys
 from pathlib import Path
 from datagen.store.cut import _plan
 from datagen.store.shards import write_shard
+from datagen.store.reopening import reopen_failed
 from datagen.store.parts import check_parts, sealed_parts, states_of
-from tests.store.test_journal import PICTURES, row
+from tests.store.test_journal import pictures_of, row
 from datagen.store.journal import Journal
 folder, scratch = Path(sys.argv[1]), Path(sys.argv[2])
 for number in range(300):
     with Journal(folder, number) as journal:
         made = row(number % 8)
         made.id = f"{number * 7919 % 300:032x}"
-        journal.append(made, number, PICTURES[number % 8])
+        journal.append(made, number, pictures_of(number % 8))
         journal.seal()
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 check_parts(sealed_parts(folder))
@@ -239,9 +241,12 @@ def test_answers_of_megabytes_are_sealed_in_row_groups_and_cut(tmp_path: Path) -
     text = "赤い屋根の建物です。" * 300_000  # 9 MB
     with Journal(tmp_path, 0) as journal:
         for position in range(12):
-            messages = [Message(role="user", content="何？"), Message(role="assistant", content=f"{position}{text}")]
+            messages = [
+                MessageRecord(role="user", content="何？"),
+                MessageRecord(role="assistant", content=f"{position}{text}"),
+            ]
             made = Row(id=f"{position:032x}", key="k", source="s", task="t", messages=messages, state="kept")
-            journal.append(made, position, None)
+            journal.append(made, position)
         journal.seal()
     groups = pq.read_metadata(part_path(tmp_path, 0))
     assert groups.num_row_groups == 2

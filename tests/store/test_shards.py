@@ -29,8 +29,8 @@ def write_parts(folder: Path, sizes: list[int]) -> Path:
     with Journal(folder / "parts", 0) as journal:
         for number, size in enumerate(sizes):
             made = Picture(bytes([number % 256]) * size, ".jpg", "image/jpeg", 1, 1, "0" * 16)
-            row = Row(id=f"{number:032x}", key="k", sha256=made.sha256, source="s", task="t", state="kept")
-            journal.append(row, number, made)
+            row = Row(id=f"{number:032x}", key="k", pictures=[made.record], source="s", task="t", state="kept")
+            journal.append(row, number, [made])
         journal.seal()
     _plan(folder / "parts", folder / "rows.parquet", 1 << 40, None)
     return folder / "rows.parquet"
@@ -53,8 +53,8 @@ def test_no_row_group_of_a_shard_has_more_bytes_than_it_may(tmp_path: Path) -> N
     metadata = pq.read_metadata(tmp_path / "one" / "shard.parquet")
     rows = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     assert rows == [4, 1, 1, 1, 2]  # the 30,000 bytes stand alone
-    read = pq.read_table(tmp_path / "one" / "shard.parquet").column("image").to_pylist()
-    assert [len(image["bytes"]) for image in read] == sizes
+    read = pq.read_table(tmp_path / "one" / "shard.parquet").column("images").to_pylist()
+    assert [len(images[0]["bytes"]) for images in read] == sizes
 
 
 def test_rows_limit_row_groups_as_before_where_bytes_do_not(tmp_path: Path) -> None:

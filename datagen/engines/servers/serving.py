@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from datagen.engines import engine_class
 from datagen.engines.servers.vllm import RunningServer, gpu_count, local_server, log_name
 from datagen.engines.wire.endpoints import check_endpoints
 from datagen.progress import duration
@@ -44,7 +45,7 @@ def check_given_endpoints(recipe: Recipe) -> None:
         DatagenError: an endpoint is dead or serves another model.
     """
     for engine in recipe.engines.values():
-        if engine.endpoints:
+        if engine.endpoints and engine_class(engine.kind).needs_server:
             asyncio.run(check_endpoints(engine.model, engine.endpoints, api_key(engine)))
 
 
@@ -65,6 +66,8 @@ def served(recipe: Recipe, logs: Path, console: Console) -> Iterator[Served]:
     started: list[RunningServer] = []
     with ExitStack() as servers:
         for name, engine in recipe.engines.items():
+            if not engine_class(engine.kind).needs_server:
+                continue
             if engine.endpoints:
                 model = asyncio.run(check_endpoints(engine.model, engine.endpoints, keys[name]))
                 engines[name] = engine.model_copy(update={"model": model})

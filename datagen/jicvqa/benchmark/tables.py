@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from datagen.errors import DatagenError, nearest, system_error
+from datagen.failures import Failure
 
 _ALSO_CALLED = {"category": ("category", "label", "class"), "id": ("id", "image_id", "key")}
 _PLACES = ("image", "path", "file_name", "image_path")
@@ -133,11 +134,11 @@ class _ParquetTable:
                 yield {**record, **{name: _named(record[name], labels) for name, labels in self._labels.items()}}
 
     def picture(self, number: int) -> bytes | str:
-        from datagen.sources.reading.cells import picture_in
+        from datagen.sources.reading.cells import pictures_in
 
         group = bisect_right(self._ends, number)
         start = self._ends[group - 1] if group else 0
-        return picture_in(self._images.cell(self._path, group, number - start))
+        return _only(pictures_in(self._images.cell(self._path, group, number - start)))
 
 
 class _HubTable:
@@ -162,9 +163,15 @@ class _HubTable:
             yield {**record, **{name: _named(record[name], labels) for name, labels in self._labels.items()}}
 
     def picture(self, number: int) -> bytes | str:
-        from datagen.sources.reading.cells import picture_in
+        from datagen.sources.reading.cells import pictures_in
 
-        return picture_in(self._images[number].column(0)[0])
+        return _only(pictures_in(self._images[number].column(0)[0]))
+
+
+def _only(pictures: Sequence[bytes | str]) -> bytes | str:
+    if len(pictures) > 1:
+        raise Failure("unreadable", f"the row holds {len(pictures)} pictures; a question is about one")
+    return pictures[0]
 
 
 def open_table(name: str) -> Table:

@@ -135,7 +135,7 @@ async def _answer(
         {"type": "image_url", "image_url": {"url": picture.data_url}},
         {"type": "text", "text": request_text(question, template)},
     ]
-    async with client.conversation() as conversation:
+    async with client.lease() as conversation:
         completion = await client.complete(
             conversation, [{"role": "user", "content": content}], sampling=settings.sampling, seed=settings.seed
         )

@@ -54,16 +54,23 @@ def holds(data_type: Any) -> Holds:
     return "text" if is_text else "nothing"
 
 
-def picture_in(cell: "pa.Scalar[Any]") -> bytes | str:
-    """Return the bytes of the picture of a cell, or its place where the cell has no bytes.
+def pictures_in(cell: "pa.Scalar[Any]") -> tuple[bytes | str, ...]:
+    """Return the bytes of each picture of a cell, or its location where the cell has no bytes.
 
     Raises:
-        Failure: `unreadable`, when the cell is empty or holds several pictures.
+        Failure: `unreadable`, when the cell is empty.
     """
-    found = _picture_in(cell)
-    if not found:
-        raise Failure("unreadable", "the row has no picture")
-    return found
+    items = cell.values if _is_list_of_pictures(cell) else [cell]  # type: ignore[attr-defined]  # of lists alone
+    found = tuple(_picture_in(item) for item in items)
+    if not found or not all(found):
+        number = f"its picture {found.index(None)} is empty" if len(found) > 1 and None in found else ""
+        raise Failure("unreadable", number or "the row has no picture")
+    return tuple(picture for picture in found if picture)
+
+
+def _is_list_of_pictures(cell: Any) -> bool:
+    data_type = cell.type
+    return cell.is_valid and any(is_list(data_type) for is_list in _LISTS) and data_type.value_type not in _INTEGERS
 
 
 def _picture_in(cell: Any) -> bytes | str | None:
@@ -78,8 +85,6 @@ def _picture_in(cell: Any) -> bytes | str | None:
             if items.null_count:
                 raise Failure("unreadable", "the row's bytes have gaps")
             return bytes(items.to_numpy().tobytes())
-        if len(items) > 1:
-            raise Failure("unreadable", f"the row holds {len(items)} pictures; rows of one picture are read")
         return _picture_in(items[0]) if len(items) else None
     if pa.types.is_struct(data_type):
         names = [field.name for field in data_type.fields]

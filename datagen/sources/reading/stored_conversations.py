@@ -40,6 +40,16 @@ def messages_of(row: Mapping[str, Any]) -> Any:
     return [{"role": "user", "content": row["question"]}, {"role": "assistant", "content": row["answer"]}]
 
 
+def scores_of(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the row's `scores`, as far as they are such: a column of another table may have that name."""
+    scores = row.get("scores")
+    if not isinstance(scores, list) or not all(isinstance(score, dict) for score in scores):
+        return []
+    return [
+        score for score in scores if isinstance(score.get("name"), str) and isinstance(score.get("value"), int | float)
+    ]
+
+
 def fault_of(row: Mapping[str, Any]) -> str:
     """Return what keeps a row from being judged, or nothing.
 

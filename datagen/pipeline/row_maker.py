@@ -1,0 +1,124 @@
+"""One row of one entry: read, prepare, check, converse, judge."""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import Self
+
+from datagen.engines import open_engine
+from datagen.errors import DatagenError
+from datagen.failures import Failure
+from datagen.pictures.picture import Picture, prepare
+from datagen.recipe import Recipe
+from datagen.records import ErrorRecord, FindingRecord, MessageRecord, Row, ScoreRecord
+from datagen.sources import open_source
+from datagen.stages.checks import CHECKS, measured
+from datagen.stages.runner import StageRunner
+from datagen.stages.sample import Sample
+from datagen.store.index import Listed
+from datagen.store.policies import CarriedPolicy, mark_of
+
+_LOG = logging.getLogger(__name__)
+
+
+class RowMaker:
+    """Makes rows, any number of them at once. Use it as an asynchronous context manager.
+
+    Args:
+        recipe: with the endpoints of every engine filled in.
+        policy: that judges.
+        keys: API keys by engine.
+    """
+
+    def __init__(self, recipe: Recipe, policy: CarriedPolicy, keys: dict[str, str | None]) -> None:
+        self._recipe = recipe
+        self._policy = policy.load()
+        self._before_calls = self._policy.of_scores(recipe.checks)
+        self._checks = [(name, CHECKS.find(name, "checks")) for name in recipe.checks]
+        self._source = open_source(recipe.source, recipe.images.max_bytes)
+        self.engines = {name: open_engine(engine, keys.get(name)) for name, engine in recipe.engines.items()}
+        self._runner = StageRunner(recipe, self.engines)
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for engine in self.engines.values():
+            await self._open.enter_async_context(engine)
+        self._open.push_async_callback(self._source.close)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._open.aclose()
+
+    async def make(self, listed: Listed) -> tuple[Row, tuple[Picture, ...]]:
+        """Return the finished row, in whichever state, with its pictures.
+
+        Raises:
+            DatagenError: something is wrong that is not about this row.
+        """
+        sample = Sample(listed.id)
+        error: ErrorRecord | None = None
+        try:
+            loaded = await self._source.read(listed.entry)
+            await asyncio.to_thread(self._prepare, loaded.pictures, sample)
+            if self._is_worth_calls(sample):
+                sample.messages, sample.caption = list(loaded.messages), loaded.caption
+                await self._runner.run(sample)
+        except Failure as failure:
+            error = _record(failure)
+        except DatagenError:
+            raise
+        except Exception as defect:  # one bad row never stops a job
+            _LOG.exception("The row %s failed in a way that is a defect of datagen", listed.entry.key)
+            error = _record(Failure("internal", f"{type(defect).__name__}: {defect}"))
+        return self._row(listed, sample, error), sample.pictures
+
+    def _prepare(self, pictures: tuple[bytes, ...], sample: Sample) -> None:
+        """Prepare and measure the pictures; what is asked of them later is worked out here, not in the event loop."""
+        for data in pictures:
+            picture = prepare(data, self._recipe.images)
+            _ = picture.sha256, picture.data_url
+            sample.pictures = (*sample.pictures, picture)
+        sample.scores = measured(self._checks, sample.pictures)
+
+    def _is_worth_calls(self, sample: Sample) -> bool:
+        """Whether the policy, by the scores of the checks alone, may keep the row."""
+        if not self._before_calls.rules:
+            return True
+        return self._before_calls.judge([_judged(sample.scores, [], "")])[0].kept
+
+    def _row(self, listed: Listed, sample: Sample, error: ErrorRecord | None) -> Row:
+        row = Row(
+            id=listed.id,
+            key=listed.entry.key,
+            pictures=[picture.record for picture in sample.pictures],
+            source=self._recipe.source.name,
+            url=listed.entry.url,
+            license=listed.entry.license or self._recipe.source.license,
+            task=self._recipe.task,
+            caption=sample.caption,
+            messages=sample.messages,
+            scores=sample.scores,
+            state="failed" if error else "kept",
+            error=error,
+            calls=sample.calls,
+        )
+        if error is None:
+            verdict = self._policy.judge([_judged(row.scores, row.messages, row.caption)])[0]
+            row.state = "failed" if verdict.error else "kept" if verdict.kept else "dropped"
+            row.error = _record(Failure("rule_error", verdict.error)) if verdict.error else None
+            row.findings = [FindingRecord(**finding._asdict()) for finding in verdict.findings]
+            row.policy = mark_of(self._policy)
+        return row
+
+
+def _judged(scores: list[ScoreRecord], messages: list[MessageRecord], caption: str) -> dict[str, object]:
+    """Return a row as policies read it."""
+    return {
+        "messages": [{"role": message.role, "content": message.content} for message in messages],
+        "caption": caption,
+        "scores": [score.model_dump() for score in scores],
+    }
+
+
+def _record(failure: Failure) -> ErrorRecord:
+    return ErrorRecord(class_=failure.failure_class, message=failure.message)

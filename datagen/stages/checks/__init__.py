@@ -1,0 +1,48 @@
+"""What is measured of a picture before the first call: one module a check, with a function `check`.
+
+A check measures and decides nothing: the policy does, by a bound on the score of the check's name. A row that it drops
+makes no call. A new check is one new file here, or a function anywhere that a recipe names as `package.module:check`,
+or an entry point of the group `datagen.checks`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from datagen.failures import Failure
+from datagen.pictures.picture import Picture
+from datagen.records import ScoreRecord
+from filters.registry import Registry
+
+Check: TypeAlias = Callable[[Picture], float]
+"""Returns one number for a picture, the same on every machine."""
+
+CHECKS: Registry[Check] = Registry(
+    "datagen.stages.checks",
+    kind="check",
+    group="datagen.checks",
+    asked="a function that takes a picture and returns a number",
+    fits=callable,
+    attribute="check",
+)
+
+
+def measured(checks: Sequence[tuple[str, Check]], pictures: Sequence[Picture]) -> list[ScoreRecord]:
+    """Return a score of every check for every picture.
+
+    Args:
+        checks: with their names, which the scores have.
+        pictures: of one row. Where there are several, the reason of a score says which one it is of.
+
+    Raises:
+        Failure: `check_error`, when a check raised.
+    """
+    scores = []
+    for name, check in checks:
+        for number, picture in enumerate(pictures, start=1):
+            try:
+                value = float(check(picture))
+            except Exception as error:  # a check of a user's own may raise anything
+                raise Failure("check_error", f"the check {name} raised {type(error).__name__}: {error}") from error
+            reason = f"picture {number} of {len(pictures)}" if len(pictures) > 1 else ""
+            scores.append(ScoreRecord(name=name, value=value, reason=reason))
+    return scores
