@@ -121,7 +121,9 @@ class FakeServer:
         if draw % 1000 < 1000 * self._question_share:
             text += "ほかに知りたいことはありますか？"
         pair = {"question": f"{draw % 1000}番の通りには何が見えますか？", "answer": text}
-        document = {"caption": {"caption": text}, "turns": {"turns": [pair] * 3}}.get(key, pair)
+        score = {"score": draw % 100 / 100, "reason": "画像と照らし合わせました。"}
+        documents = {"caption": {"caption": text}, "turns": {"turns": [pair] * 3}, "score": score}
+        document = documents.get(key, pair)
         return orjson.dumps(document).decode()
 
     async def models(self, _: web.Request) -> web.Response:

@@ -81,6 +81,7 @@ def run(
     set_: SetOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away an earlier run in the directory.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Make failed images again.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="Work in this process; a few images always do.")] = False,
 ) -> None:
     """Caption images, write question-answer pairs, judge them, and cut the shards.
 
@@ -90,7 +91,8 @@ def run(
     from datagen.pipeline.summary import check_outcome, console, print_summary
 
     loaded = _load(recipe, images, endpoint, model, limit, set_)
-    outcome = run_recipe(loaded, out, console, fresh=fresh, retry_failed=retry_failed)
+    where: Any = "local" if local else "auto"
+    outcome = run_recipe(loaded, out, console, fresh=fresh, retry_failed=retry_failed, where=where)
     print_summary(outcome)
     check_outcome(outcome.manifest, out)
 
@@ -143,6 +145,26 @@ def filter_(
     manifest = filter_rows(source, read_policy(policy), out, Output(shard_bytes=shard_bytes))
     print_counts(manifest, out, console)
     check_outcome(manifest, out)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run, or what datagen filter wrote.")],
+    format_: Annotated[str, typer.Option("--format", help="messages, or a format of your own as module:write.")],
+    out: Annotated[Path, typer.Option(help="The folder that is made.")],
+    state: Annotated[str, typer.Option(help="Which rows: kept, dropped or failed.")] = "kept",
+) -> None:
+    """Write the rows of a run in the form that a trainer reads."""
+    from datagen.errors import nearest
+    from datagen.exporters import export as export_run
+    from datagen.pipeline.summary import console
+    from datagen.records import STATES
+
+    if state not in STATES:
+        raise DatagenError(f"--state {state} is no state: {nearest(state, STATES)}.")
+    count = export_run(run, format_, out, cast("Any", state))
+    console.print(f"{count:,} {state} rows in {out}", soft_wrap=True)
+    console.print(f"  load_dataset({str(out)!r})    in Python, with Hugging Face datasets", soft_wrap=True)
 
 
 @app.command()

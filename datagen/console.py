@@ -66,8 +66,8 @@ def styled(*pieces: str | tuple[str, str]) -> Text:
 class PlainConsole(Console):
     """A console that shows every string as it is, and falls silent when nobody reads it any more."""
 
-    def __init__(self, *, stderr: bool = False, soft_wrap: bool = False) -> None:
-        super().__init__(stderr=stderr, soft_wrap=soft_wrap, markup=False, emoji=False, highlight=False)
+    def __init__(self, *, stderr: bool = False, soft_wrap: bool = False, quiet: bool = False) -> None:
+        super().__init__(stderr=stderr, soft_wrap=soft_wrap, quiet=quiet, markup=False, emoji=False, highlight=False)
 
     def render_str(self, text: str, **options: object) -> Text:
         """Make the text of a string, as everything does that prints one."""

@@ -93,7 +93,7 @@ def test_a_misspelt_key_of_an_engine_called_server_names_the_fields_of_an_engine
         ("source", None, "source is empty, but input should be a valid dictionary"),
         ("source.path", 7, "source.path is 7, but input should be a valid string"),
         ("source.path", ["a"], "source.path is ['a'], but input should be a valid string"),
-        ("source.kind", "folders", "source.kind is 'folders', but it is no source: did you mean 'folder'? (known: auto, conversations,"),
+        ("source.kind", "folders", "source.kind is 'folders', but it is no source: did you mean 'folder'? "),
         ("source.limit", -1, "source.limit is -1, but input should be greater than or equal to 1"),
         ("engines", {}, "engines is {}, but dictionary should have at least 1 item"),
         ("engines", [], "engines is [], but input should be a valid dictionary"),

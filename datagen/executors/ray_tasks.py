@@ -142,7 +142,7 @@ def result_of(reference: Any) -> Any:
         raise
 
 
-def run_remotely(function: Any, *args: Any) -> Any:
+def call_remotely(function: Any, *args: Any) -> Any:
     """Run a function in a Ray worker process and return its result, so that the driver's memory stays small.
 
     Raises:
@@ -152,7 +152,7 @@ def run_remotely(function: Any, *args: Any) -> Any:
     return _awaited(ray.remote(num_cpus=0)(_call).remote(software(), function, args))
 
 
-def side_by_side(function: Any, calls: Sequence[tuple[Any, ...]], label: str) -> Iterator[Any]:
+def map_remotely(function: Any, calls: Sequence[tuple[Any, ...]], label: str) -> Iterator[Any]:
     """Run a function for every tuple of arguments on all CPUs, show the progress, and yield the results in order.
 
     Raises:

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datagen.errors import AccountingError, DatagenError
-from datagen.executors.ray_tasks import start_ray
 from datagen.files.reading import open_parquet
 from datagen.inspection.difference import Difference, compare
 from datagen.inspection.stored_rows import CUT_AGAIN, StoredRows
@@ -105,7 +104,6 @@ def _cut(run: Path, policy: Policy, side: Side, out: Path) -> dict[str, Any]:
     parts = run / "parts"
     inputs = manifest["counts"]["inputs"]
     if any(parts.glob("part-*.parquet")) and manifest["schema"] == SCHEMA_VERSION:
-        start_ray()
         made = cut(parts.absolute(), out, output, facts, inputs, verdicts)
     else:
         made = _rewrite(run, manifest, verdicts, out, output, facts)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datagen import __version__
-from datagen.executors.ray_tasks import side_by_side, start_ray
+from datagen.executors import mapped
 from datagen.files.reading import open_parquet
 from datagen.inspection.stored_rows import StoredRows
 from datagen.sources.reading.conversation_files import conversation_files
@@ -130,14 +130,13 @@ def _settings(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _judge(files: list[Path], policy: Policy, path: Path) -> None:
-    start_ray()
     calls = [
         (file, number, groups, CarriedPolicy.of(policy))
         for number, file in enumerate(files)
         for groups in _row_groups(file)
     ]
     with pq.ParquetWriter(path, NUMBERED_VERDICTS, compression="zstd") as writer:
-        for verdicts in side_by_side(_judge_groups, calls, "judging"):
+        for verdicts in mapped(_judge_groups, calls, "judging"):
             writer.write_table(verdicts)
 
 

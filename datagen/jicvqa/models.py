@@ -12,6 +12,7 @@ from datagen.access import base_url
 from datagen.engines.openai import ChatClient
 from datagen.engines.wire.endpoints import check_endpoints
 from datagen.errors import DatagenError
+from datagen.event_loops import run_to_end
 from datagen.stages.frames import without_thinking
 from prompts import Sampling
 
@@ -111,7 +112,7 @@ def run_all(
                 for task in waiting:
                     task.close()
 
-    asyncio.run(run())
+    run_to_end(run())
 
 
 def checked(server: Server) -> Server:
@@ -124,7 +125,7 @@ def checked(server: Server) -> Server:
         endpoints = tuple(map(base_url, server.endpoints))
     except ValueError as error:
         raise DatagenError(f"--endpoint: {error}.") from error
-    model = asyncio.run(check_endpoints(server.model, endpoints, server.key))
+    model = run_to_end(check_endpoints(server.model, endpoints, server.key))
     return server._replace(endpoints=endpoints, model=model)
 
 

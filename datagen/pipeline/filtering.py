@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datagen.errors import AccountingError, DatagenError, InterruptedRunError
-from datagen.executors.ray_tasks import side_by_side
+from datagen.executors import mapped
 from datagen.recipe import Output
 from datagen.records import SCHEMA_VERSION, STATES
 from datagen.sources.reading.conversation_files import as_parquet, find_conversations, is_parquet, refuse_overlap
@@ -100,7 +100,7 @@ def _filter_table(
     failures: Counter[str] = Counter()
     shards = {state: RollingShards(scratch / folder, state, schema, output) for state, folder in FOLDERS.items()}
     with pq.ParquetWriter(scratch / "verdicts.parquet", VERDICTS, compression="zstd") as verdicts:
-        judged = side_by_side(_judge_group, [(path, group, carried) for path, group in units], "judging")
+        judged = mapped(_judge_group, [(path, group, carried) for path, group in units], "judging")
         for (path, group), verdict in zip(units, judged, strict=True):
             verdicts.write_table(verdict)
             for table in _judged_rows(path, group, verdict, schema):

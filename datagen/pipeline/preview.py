@@ -5,11 +5,14 @@ import random
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
 from datagen.console import on_one_line, styled
 from datagen.engines.servers.serving import served
+from datagen.event_loops import run_to_end
+from datagen.pictures.picture import Picture
 from datagen.pipeline.row_maker import RowMaker
 from datagen.pipeline.summary import sample_lines
 from datagen.progress import duration
@@ -21,8 +24,35 @@ from datagen.store.index import Listed, no_images, row_id
 from datagen.store.policies import CarriedPolicy, read_policy
 
 
-def preview(recipe: Recipe, count: int, console: Console) -> None:
-    """Converse about `count` images drawn from the source, and show prompts, answers, verdicts and an estimate.
+class Previewed(NamedTuple):
+    """A few rows with their pictures, what they took, and how many there would be.
+
+    Attributes:
+        rows: with the pictures of each.
+        seconds: that they took.
+        total: images of the source.
+    """
+
+    rows: list[tuple[Row, tuple[Picture, ...]]]
+    seconds: float
+    total: int
+
+    def estimate(self) -> str:
+        """Return what the whole source would take, as a sentence."""
+        count = len(self.rows)
+        calls = [call for row, _ in self.rows for call in row.calls]
+        prompts = sum(call.prompt_tokens for call in calls)
+        answers = sum(call.completion_tokens for call in calls)
+        return (
+            f"{count} images in {self.seconds:.1f} s: {prompts:,} prompt and {answers:,} answer tokens. For all "
+            f"{self.total:,} images about {prompts * self.total // count:,} and {answers * self.total // count:,} "
+            f"tokens, and at the pace of this preview at most {duration(self.seconds * self.total / count)} "
+            "(a run has many more images under way at once)."
+        )
+
+
+def preview_rows(recipe: Recipe, count: int, console: Console) -> Previewed:
+    """Converse about `count` images drawn from the source; nothing is written.
 
     Raises:
         DatagenError: as for a run.
@@ -36,21 +66,22 @@ def preview(recipe: Recipe, count: int, console: Console) -> None:
         served(recipe, Path(folder), console) as (ready, keys, _),
     ):
         started = time.monotonic()
-        rows = asyncio.run(_rows(RowMaker(ready, CarriedPolicy.of(policy), keys), drawn))
-        seconds = time.monotonic() - started
-    for row in rows:
+        rows = run_to_end(_rows(RowMaker(ready, CarriedPolicy.of(policy), keys), drawn))
+        return Previewed(rows, time.monotonic() - started, total)
+
+
+def preview(recipe: Recipe, count: int, console: Console) -> None:
+    """Show prompts, answers, verdicts and an estimate for a few images.
+
+    Raises:
+        DatagenError: as for a run.
+    """
+    previewed = preview_rows(recipe, count, console)
+    for row, _ in previewed.rows:
         console.rule(on_one_line(row.key))
         _print(row, console)
     console.rule()
-    prompt_tokens = sum(call.prompt_tokens for row in rows for call in row.calls)
-    answer_tokens = sum(call.completion_tokens for row in rows for call in row.calls)
-    console.print(
-        f"{len(rows)} images in {seconds:.1f} s: {prompt_tokens:,} prompt and {answer_tokens:,} answer tokens. For all "
-        f"{total:,} images about {prompt_tokens * total // len(rows):,} and {answer_tokens * total // len(rows):,} "
-        f"tokens, and at the pace of this preview at most {duration(seconds * total / len(rows))} "
-        "(a run has many more images under way at once).",
-        soft_wrap=True,
-    )
+    console.print(previewed.estimate(), soft_wrap=True)
 
 
 def _draw(recipe: Recipe, count: int) -> tuple[list[Listed], int]:
@@ -72,9 +103,9 @@ def _draw(recipe: Recipe, count: int) -> tuple[list[Listed], int]:
     return [Listed(position, row_id(entry.key), entry) for position, entry in sorted(kept)], total
 
 
-async def _rows(maker: RowMaker, drawn: list[Listed]) -> list[Row]:
+async def _rows(maker: RowMaker, drawn: list[Listed]) -> list[tuple[Row, tuple[Picture, ...]]]:
     async with maker:
-        return [row for row, _ in await asyncio.gather(*map(maker.make, drawn))]
+        return await asyncio.gather(*map(maker.make, drawn))
 
 
 def _print(row: Row, console: Console) -> None:

@@ -5,16 +5,17 @@ import shutil
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rich.console import Console
 
 from datagen.engines.servers.serving import check_given_endpoints, served
 from datagen.errors import DatagenError, InterruptedRunError
-from datagen.executors.ray_tasks import run_remotely
+from datagen.executors import Executor, call, executor, is_chosen, using
+from datagen.pipeline.local_worker import make_parts_here
 from datagen.pipeline.worker import Job
-from datagen.pipeline.workers import make_parts
 from datagen.progress import Progress, ProgressLine
 from datagen.recipe import Recipe, Source
 from datagen.sources import open_source, settled, told
@@ -30,6 +31,9 @@ from datagen.store.reopening import reopen_failed, reopen_unmade
 from datagen.store.run_directory import RunDirectory
 from filters import Policy
 
+FEW = 16
+"""So many images are made in this process, without Ray, unless the recipe or the caller says otherwise."""
+
 
 class Outcome(NamedTuple):
     """A finished run: its directory, its manifest, and how long the making took in seconds."""
@@ -39,7 +43,15 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-def run(recipe: Recipe, out: Path, console: Console, *, fresh: bool = False, retry_failed: bool = False) -> Outcome:
+def run(
+    recipe: Recipe,
+    out: Path,
+    console: Console,
+    *,
+    fresh: bool = False,
+    retry_failed: bool = False,
+    where: Executor | Literal["auto"] | None = None,
+) -> Outcome:
     """Run a recipe into a directory, or go on with what is there.
 
     Args:
@@ -48,6 +60,8 @@ def run(recipe: Recipe, out: Path, console: Console, *, fresh: bool = False, ret
         console: where progress is shown.
         fresh: throw away an earlier run first.
         retry_failed: make the failed images of an earlier run again.
+        where: the work is done; `auto` is this process for a few images and Ray for all else, unless a caller has
+            chosen with `datagen.executors.using`.
 
     Raises:
         DatagenError: wrong input, or the run cannot go on; the message says what to do.
@@ -55,11 +69,23 @@ def run(recipe: Recipe, out: Path, console: Console, *, fresh: bool = False, ret
         InterruptedRunError: Ctrl-C.
     """
     try:
-        return _run(recipe, out, console, fresh=fresh, retry_failed=retry_failed)
+        with using(where if where == "local" or where == "ray" else _chosen(recipe, few=where == "auto")):
+            return _run(recipe, out, console, fresh=fresh, retry_failed=retry_failed)
     except KeyboardInterrupt:
         raise InterruptedRunError(
             f"Stopped. What is done is kept in {out}; the same command goes on from there."
         ) from None
+
+
+def _chosen(recipe: Recipe, *, few: bool) -> Executor:
+    """Return where a run is made: a few images are done before Ray has started."""
+    if is_chosen():
+        return executor()
+    if not few or os.environ.get("RAY_ADDRESS") or (recipe.workers or 1) > 1:
+        return "ray"
+    source = open_source(recipe.source, recipe.images.max_bytes)
+    few = sum(1 for _ in islice(source.entries(), min(recipe.source.limit or FEW + 1, FEW + 1))) <= FEW
+    return "local" if few else "ray"
 
 
 def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_failed: bool) -> Outcome:
@@ -108,7 +134,7 @@ def _index(recipe: Recipe, directory: RunDirectory, source: Source | None, conso
     check_given_endpoints(recipe)  # before a source is listed, which may take long
     listing = directory.listing()
     source = source or _looked_at(recipe, directory.path)
-    passed_over = run_remotely(_list, source, recipe.images.max_bytes, listing, recipe.output.part_rows)
+    passed_over = call(_list, source, recipe.images.max_bytes, listing, recipe.output.part_rows)
     check_rows_of_index(Index(listing), directory.parts)
     listing.replace(directory.index)
     if passed_over:
@@ -149,7 +175,12 @@ def _make(
         made_from = engines.recipe.model_copy(update={"source": source})
         job = Job(made_from, CarriedPolicy.of(policy), directory.index, directory.parts, engines.keys)
         started = time.monotonic()
-        progress = make_parts(job, numbers, recipe.workers, line, engines.check)
+        if executor() == "local":
+            progress = make_parts_here(job, numbers, line, engines.check)
+        else:
+            from datagen.pipeline.workers import make_parts  # with Ray, which small work does without
+
+            progress = make_parts(job, numbers, recipe.workers, line, engines.check)
         return _Made(progress, time.monotonic() - started)
 
 

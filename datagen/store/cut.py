@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 
 from datagen.errors import AccountingError, DatagenError
-from datagen.executors.ray_tasks import run_remotely, side_by_side
+from datagen.executors import call, mapped
 from datagen.files.plain_names import plain_names
 from datagen.files.reading import open_parquet, reading, writing
 from datagen.recipe import Output
@@ -57,7 +57,7 @@ def cut(
     scratch = out / ".cut" / secrets.token_hex(4)  # no task of a cut that was killed writes in here
     scratch.mkdir(parents=True)
     table = scratch / "rows.parquet"
-    shards, counts, failures = run_remotely(_plan, parts, table, output.shard_bytes, verdicts)
+    shards, counts, failures = call(_plan, parts, table, output.shard_bytes, verdicts)
     if sum(counts.values()) != inputs:
         raise AccountingError(
             f"{inputs:,} images went in, but {sum(counts.values()):,} rows came out ({_shown(counts)}). "
@@ -66,7 +66,7 @@ def cut(
     for folder in FOLDERS.values():
         (scratch / folder).mkdir()
     calls = [(table, shard, parts, scratch / FOLDERS[shard.state], output.row_group_rows) for shard in shards]
-    written = list(side_by_side(write_shard, calls, "writing shards"))
+    written = list(mapped(write_shard, calls, "writing shards"))
     _recount(scratch, shards, counts)
     manifest = {
         **PROVENANCE,

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datagen.executors.ray_tasks import side_by_side
+from datagen.executors import mapped
 from datagen.failures import Failure
 from datagen.files.reading import writing
 from datagen.records import ERROR, FINDINGS
@@ -43,7 +43,7 @@ def judge_parts(parts: Path, policy: Policy, verdicts: Path, *, others_only: boo
     """
     paths = sealed_parts(parts)
     carried = CarriedPolicy.of(policy)
-    _write(verdicts, side_by_side(_judge_part, [(path, carried, others_only) for path in paths], "judging"))
+    _write(verdicts, mapped(_judge_part, [(path, carried, others_only) for path in paths], "judging"))
 
 
 def judged_by_others(parts: Path, policy: Policy) -> bool:

@@ -1,6 +1,7 @@
 """The policy of a run: loaded once by the driver, and taken as it is by all who judge."""
 
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ from datagen.errors import DatagenError
 from filters import Policy, PolicyError, load_policy
 
 
-def read_policy(name: str | Path) -> Policy:
+def read_policy(name: str | Path | Mapping[str, Any]) -> Policy:
     """Load a policy.
 
     Raises:

@@ -221,6 +221,6 @@ def test_a_task_on_a_machine_with_another_datagen_does_nothing(monkeypatch: pyte
     other = {**ray_tasks.software(), "datagen": "0.0.9 (0123456789ab)"}
     monkeypatch.setattr(ray_tasks, "software", lambda: other)
     with pytest.raises(DatagenError, match=r"has other software than the machine that started the work: datagen was"):
-        ray_tasks.run_remotely(os.getpid)
+        ray_tasks.call_remotely(os.getpid)
     with pytest.raises(DatagenError, match="has other software"):
-        list(ray_tasks.side_by_side(os.getpid, [()], "asking"))
+        list(ray_tasks.map_remotely(os.getpid, [()], "asking"))

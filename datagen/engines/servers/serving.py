@@ -1,6 +1,5 @@
 """Making every engine of a recipe answer: given endpoints are checked, and servers are started for the others."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich.console import Console
 from datagen.engines import engine_class
 from datagen.engines.servers.vllm import RunningServer, gpu_count, local_server, log_name
 from datagen.engines.wire.endpoints import check_endpoints
+from datagen.event_loops import run_to_end
 from datagen.progress import duration
 from datagen.recipe import Recipe, api_key
 
@@ -46,7 +46,7 @@ def check_given_endpoints(recipe: Recipe) -> None:
     """
     for engine in recipe.engines.values():
         if engine.endpoints and engine_class(engine.kind).needs_server:
-            asyncio.run(check_endpoints(engine.model, engine.endpoints, api_key(engine)))
+            run_to_end(check_endpoints(engine.model, engine.endpoints, api_key(engine)))
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def served(recipe: Recipe, logs: Path, console: Console) -> Iterator[Served]:
             if not engine_class(engine.kind).needs_server:
                 continue
             if engine.endpoints:
-                model = asyncio.run(check_endpoints(engine.model, engine.endpoints, keys[name]))
+                model = run_to_end(check_endpoints(engine.model, engine.endpoints, keys[name]))
                 engines[name] = engine.model_copy(update={"model": model})
                 continue
             device = f"{gpu_count()} GPU" if gpu_count() else "CPU"

@@ -18,6 +18,7 @@ from typing import IO, NamedTuple, Self
 from PIL import Image
 
 from datagen.errors import DatagenError
+from datagen.event_loops import run_to_end
 from datagen.failures import Failure
 from datagen.jicvqa.benchmark.tables import ImageRow, Table
 from datagen.pictures.colours import in_srgb
@@ -171,7 +172,7 @@ def download(
     """
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        return asyncio.run(_download(sorted(set(urls)), cache, allow_private_hosts, retry_dead, advance))
+        return run_to_end(_download(sorted(set(urls)), cache, allow_private_hosts, retry_dead, advance))
     except OSError as error:
         raise DatagenError(f"The cache {cache} cannot be written to: {error.strerror}.") from error
 

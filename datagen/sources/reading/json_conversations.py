@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datagen.errors import DatagenError
+from datagen.failures import Failure
 from datagen.records import MESSAGES
 from datagen.sources.reading.stored_conversations import (
     FAULT,
@@ -42,6 +43,7 @@ _FIELDS: "list[pa.Field[Any]]" = [
 _SCHEMA = pa.schema(_FIELDS)
 _DECODER = json.JSONDecoder(strict=False)  # a raw tab in a text is harmless
 _SPACE = re.compile(r"[ \t\r\n\ufeff]*")  # files that were put together have byte order marks inside
+_AROUND = " \t\r\n\ufeff"
 _LONGEST_WORD = len(r"\ud867\ude3d")  # of those that a decoder finds wrong when they are cut in two
 
 
@@ -53,12 +55,14 @@ class _Item(NamedTuple):
         text: as it stands in the file.
         document: what it says.
         fault: why it cannot be read, or nothing.
+        start: where it begins in a UTF-8 file, in bytes.
     """
 
     name: str
     text: str
     document: Any
     fault: str = ""
+    start: int = -1
 
 
 def json_as_parquet(sources: list[Path], path: Path) -> None:
@@ -75,6 +79,37 @@ def json_as_parquet(sources: list[Path], path: Path) -> None:
             rows = _rows(source, prefix=f"{source.name}-" if len(sources) > 1 else "")
             while group := list(islice(rows, _ROWS_A_GROUP)):
                 writer.write_table(pa.Table.from_pylist(group, schema=_SCHEMA))
+
+
+def located_conversations(source: Path) -> Iterator[tuple[str | None, int, int]]:
+    """Yield id, first byte and number of bytes of every value in a JSON file; it has to be UTF-8.
+
+    Raises:
+        DatagenError: it is in another encoding, or an array that is broken.
+    """
+    with source.open("rb") as file:
+        encoding = json.detect_encoding(file.read(4))
+    if not encoding.startswith("utf-8"):
+        raise DatagenError(f"{source} is {encoding}; save it as UTF-8, so that its rows are found by their bytes.")
+    mark = 3 if encoding == "utf-8-sig" else 0
+    for item in _items(source):
+        row_id = id_of(item.document) if not item.fault else None
+        yield row_id, mark + item.start, len(item.text.encode("utf-8", "surrogateescape"))
+
+
+def read_conversation(source: Path, start: int, size: int) -> dict[str, Any]:
+    """Return the value at these bytes of a JSON file.
+
+    Raises:
+        Failure: `bad_row`: it is no object that can be read, or the file has changed.
+    """
+    with source.open("rb") as file:
+        file.seek(start)
+        item = _read("row", file.read(size).decode("utf-8", "surrogateescape"))
+    if item.fault:
+        raise Failure("bad_row", item.fault)
+    document: dict[str, Any] = item.document
+    return document
 
 
 def _rows(source: Path, prefix: str) -> Iterator[dict[str, Any]]:
@@ -152,24 +187,31 @@ def _is_json(text: str) -> bool:
 
 
 def _lines(stream: TextIO) -> Iterator[_Item]:
+    start = 0
     for number, line in enumerate(stream, start=1):
-        if text := line.strip(" \t\r\n\ufeff"):
-            yield _read(f"line-{number}", text)
+        if text := line.strip(_AROUND):
+            before = len(line) - len(line.lstrip(_AROUND))
+            yield _read(f"line-{number}", text, start + _bytes(line[:before]))
+        start += _bytes(line)
 
 
-def _read(name: str, text: str) -> _Item:
+def _read(name: str, text: str, start: int = 0) -> _Item:
     try:
-        return _item(name, text, _DECODER.decode(text))
+        return _item(name, text, _DECODER.decode(text), start)
     except (ValueError, RecursionError) as error:
-        return _Item(name, text, None, f"it is no JSON ({error})")
+        return _Item(name, text, None, f"it is no JSON ({error})", start)
 
 
-def _item(name: str, text: str, document: object) -> _Item:
+def _item(name: str, text: str, document: object, start: int) -> _Item:
     if not _is_unicode(text):
-        return _Item(name, text, None, "it is not UTF-8; save the file as UTF-8")
+        return _Item(name, text, None, "it is not UTF-8; save the file as UTF-8", start)
     if not isinstance(document, dict):
-        return _Item(name, text, None, "it is no object with fields")
-    return _Item(name, text, document)
+        return _Item(name, text, None, "it is no object with fields", start)
+    return _Item(name, text, document, start=start)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogateescape"))
 
 
 def _values(stream: TextIO, source: Path) -> Iterator[_Item]:
@@ -184,7 +226,8 @@ def _values(stream: TextIO, source: Path) -> Iterator[_Item]:
             if array and number:
                 rest.skip(",")
             number += 1
-            yield _item(f"item-{number}", *rest.value())
+            text, document, start = rest.value()
+            yield _item(f"item-{number}", text, document, start)
         if array:
             rest.skip("]")
             rest.skip("")
@@ -202,6 +245,8 @@ class _Rest:
         self._stream = stream
         self._text = ""
         self._place = 0
+        self._counted = 0
+        self._start = 0
 
     def peek(self) -> str:
         """Return the next character that is no white space, or nothing at the end."""
@@ -223,8 +268,8 @@ class _Rest:
             raise ValueError(f"expected {expected or 'its end'} and found {found or 'its end'}")
         self._place += len(expected)
 
-    def value(self) -> tuple[str, Any]:
-        """Return the text of the next value, and the value.
+    def value(self) -> tuple[str, Any, int]:
+        """Return the text of the next value, the value, and where it begins, in bytes of UTF-8.
 
         Raises:
             ValueError: there is none.
@@ -239,16 +284,24 @@ class _Rest:
                     raise
             else:
                 if end < len(self._text) or not self._more():  # a number may go on
+                    start = self._count()
                     text, self._place = self._text[self._place : end], end
-                    return text, value
+                    return text, value, start
 
     def _more(self) -> bool:
         """Read a piece that doubles what is held, so that a long value is tried a few times only."""
+        self._count()
         held = self._text[self._place :]
         piece = self._stream.read(max(_PIECE, len(held)))
         if piece:
-            self._text, self._place = held + piece, 0
+            self._text, self._place, self._counted = held + piece, 0, 0
         return bool(piece)
+
+    def _count(self) -> int:
+        """Return how many bytes stand before this."""
+        self._start += _bytes(self._text[self._counted : self._place])
+        self._counted = self._place
+        return self._start
 
 
 def _is_unicode(text: str) -> bool:
