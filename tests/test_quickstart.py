@@ -25,7 +25,7 @@ def quickstart(tiny_server: TinyServer, tmp_path_factory: pytest.TempPathFactory
 
 def test_captions_name_what_is_in_the_pictures(quickstart: Path) -> None:
     loaded = datasets.load_dataset(str(quickstart), cache_dir=str(quickstart.parent / "cache"))
-    rows = [row for split in loaded.values() for row in split.remove_columns("image")]
+    rows = [row for split in loaded.values() for row in split.remove_columns("images")]
     answered = [row for row in rows if row["state"] != "failed"]
     assert len(answered) >= 0.9 * len(rows)
     right = [row for row in answered if Path(row["key"]).stem in row["caption"]]

@@ -18,6 +18,7 @@ from datagen.files.reading import open_parquet
 from datagen.records import PART_SCHEMA
 from datagen.store.index import Index
 from datagen.store.journal import anew, part_path, rows_under_way
+from datagen.store.schema_1 import is_schema_1, refuse_schema_1
 
 _PART_FIELD: "list[pa.Field[Any]]" = [pa.field("part", pa.int32())]
 NUMBERED_SCHEMA = pa.schema([*PART_SCHEMA, *_PART_FIELD])
@@ -38,6 +39,8 @@ def read_part(path: Path, columns: Iterable[str] | None = None) -> pa.Table:
         DatagenError: it is damaged, or the machine could not read it; the message names it.
     """
     with open_parquet(path, anew(path), checksums=True) as file:
+        if is_schema_1(file.schema_arrow):
+            raise refuse_schema_1(path.parent.parent)
         if not file.schema_arrow.equals(PART_SCHEMA):  # no checksum covers it
             raise ValueError("the schema is another one")
         return file.read(columns=list(columns) if columns is not None else None)

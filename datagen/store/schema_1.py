@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from datagen.errors import DatagenError
-from datagen.records import FINDINGS, IMAGES, SCORES, with_features
+from datagen.records import FINDINGS, shard_schema
 
 _PICTURE = ("sha256", "phash", "width", "height")
 FINDINGS_AS_NOW = """[{'rule': finding.rule, 'message': finding.turn, 'start': finding.start, 'end': finding."end",
@@ -52,26 +52,17 @@ def row_as_now(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def table_as_now(table: pa.Table) -> pa.Table:
-    """Return rows of schema 1 as rows of schema 2; what `datagen filter` was given beside them stays as it is."""
-    findings = [row_as_now(row)["findings"] for row in table.select(["findings"]).to_pylist()]
-    columns: dict[str, Any] = {}
-    of_a_run = {*_PICTURE, "image", "calls"} <= set(table.schema.names)
-    for name in table.schema.names:
-        if name == "findings":
-            if of_a_run:
-                columns["scores"] = pa.array([[]] * table.num_rows, SCORES)
-            columns[name] = pa.array(findings, FINDINGS)
-        elif name == "image" and of_a_run:
-            images = [[image] if image else [] for image in table.column("image").to_pylist()]
-            columns["images"] = pa.array(images, IMAGES)
-        elif name == "sha256" and of_a_run:
-            facts = table.select(list(_PICTURE)).to_pylist()
-            columns["pictures"] = pa.array([[fact] if fact["sha256"] else [] for fact in facts])
-        elif name not in _PICTURE or not of_a_run:
-            columns[name] = table.column(name)
-        if name == "state" and of_a_run:
-            columns["policy"] = pa.array([""] * table.num_rows, pa.string())
-    made = pa.table(columns)
-    if not of_a_run:
-        return made.replace_schema_metadata(table.schema.metadata)
-    return made.cast(with_features(made.schema, {"images": [{"_type": "Image"}]}))
+    """Return rows of schema 1 as rows of schema 2.
+
+    What `datagen filter` was given stays as it is, and its findings alone change.
+    """
+    rows = [row_as_now(row) for row in table.to_pylist()]
+    if {*_PICTURE, "image", "calls"} <= set(table.schema.names):
+        schema = shard_schema()
+        empty = {"policy": "", "scores": [], "images": [], "pictures": []}
+        return pa.Table.from_pylist(
+            [{name: row.get(name, empty.get(name)) for name in schema.names} for row in rows], schema=schema
+        )
+    place = table.schema.get_field_index("findings")
+    found = pa.array([row["findings"] for row in rows], FINDINGS)
+    return table.set_column(place, "findings", found).replace_schema_metadata(table.schema.metadata)

@@ -22,13 +22,13 @@ def test_prompts_are_those_that_the_recipe_was_read_with(
     prompt = tmp_path / "mine.yaml"
     prompt.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
     recipe = make_recipe(pictures, fake_server.endpoint, stages__1__prompt=str(prompt), source__limit=20)
-    make_parts = pipeline.make_parts
+    make_parts = pipeline.make_parts_here
 
     def edited_meanwhile(*arguments: Any) -> Any:
         prompt.write_text("not a prompt at all", encoding="utf-8")
         return make_parts(*arguments)
 
-    monkeypatch.setattr(pipeline, "make_parts", edited_meanwhile)
+    monkeypatch.setattr(pipeline, "make_parts_here", edited_meanwhile)
     manifest = run_here(recipe, tmp_path / "out")
     digest = recipe.prompt(recipe.stages[1]).digest
     assert manifest["recipe"]["stages"][1]["prompt_digest"] == digest

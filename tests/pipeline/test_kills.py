@@ -68,7 +68,7 @@ def _run_until(step: int, options: Options, out: Path) -> None:
 
     sys.addaudithook(watch)
     # Between the picture and its line in the journal, and before each fsync.
-    with patch.object(parts, "_line", before(parts._line)), patch.object(os, "fsync", before(os.fsync)):
+    with patch.object(parts, "journal_line", before(parts.journal_line)), patch.object(os, "fsync", before(os.fsync)):
         run_here(options.recipe, out, fresh=options.fresh, retry_failed=options.retry_failed)
     os._exit(0)
 
