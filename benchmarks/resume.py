@@ -19,7 +19,8 @@ from rich.console import Console
 
 from benchmarks.memory import peak_megabytes
 from datagen.pictures.picture import prepare
-from datagen.recipe import Images, Recipe, load_recipe
+from datagen.recipe import Images, Recipe
+from datagen.recipe_file import load_recipe
 from datagen.records import Call, MessageRecord, Row
 from datagen.sources import Entry, Loaded
 from datagen.store.index import Index, Listed, write_index

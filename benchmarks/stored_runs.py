@@ -14,14 +14,14 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageDraw
 
+from datagen.files.writing import write_json
 from datagen.recipe import Output
 from datagen.records import STATES, shard_schema
-from datagen.store.run_directory import PROVENANCE, write_json
-from datagen.store.shards import RollingShards
+from datagen.store.judged_shards import RollingShards
+from datagen.store.manifest import FOLDERS, PROVENANCE
 from filters import load_policy
 from prompts import load_prompt
 
-FOLDERS = {"kept": "train", "dropped": "dropped", "failed": "failed"}
 TURNS = 3
 _BATCH = 4096
 _PLACES = ("駅前の広場", "川沿いの道", "小さな港", "古い商店街", "山の上の神社", "大学の図書館", "朝の市場", "雪の公園")

@@ -27,10 +27,10 @@ from datagen.pipeline.filtering import filter_rows
 from datagen.pipeline.preview import preview_rows
 from datagen.pipeline.run import run as run_recipe
 from datagen.recipe import Output, Recipe
-from datagen.recipe import load_recipe as load_recipe_file
+from datagen.recipe_file import load_recipe as load_recipe_file
 from datagen.records import State
 from datagen.sources.reading.stored_conversations import fault_of, messages_of, scores_of
-from datagen.store.cut import read_manifest
+from datagen.store.manifest import read_manifest
 from datagen.store.policies import read_policy
 from filters import Policy
 

@@ -155,10 +155,10 @@ def export(
     state: Annotated[str, typer.Option(help="Which rows: kept, dropped or failed.")] = "kept",
 ) -> None:
     """Write the rows of a run in the form that a trainer reads."""
-    from datagen.errors import nearest
     from datagen.exporters import export as export_run
     from datagen.pipeline.summary import console
     from datagen.records import STATES
+    from filters.errors import nearest
 
     if state not in STATES:
         raise DatagenError(f"--state {state} is no state: {nearest(state, STATES)}.")
@@ -293,7 +293,7 @@ def _load(
     limit: int | None,
     overrides: list[str] | None,
 ) -> Any:
-    from datagen.recipe import load_recipe
+    from datagen.recipe_file import load_recipe
 
     options: dict[str, Any] = {}
     if images is not None:

@@ -2,8 +2,6 @@
 
 import errno
 import os
-from collections.abc import Iterable
-from difflib import get_close_matches
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _UNWRITABLE = _FULL | {errno.EROFS}
@@ -59,17 +57,3 @@ def system_error(error: OSError, path: object = None) -> str:
     use = "written" if error.errno in _UNWRITABLE else "used"
     remedy = _REMEDIES.get(error.errno or 0, "Put that right")
     return f"{named} cannot be {use} ({reason}). {remedy}, then run the same command: what is done is kept."
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a clause that names what is allowed, with the nearest valid name first when one is close.
-
-    >>> nearest("polcy", ["policy", "source"])
-    "did you mean 'policy'? (known: policy, source)"
-    >>> nearest("x", ["policy", "source"])
-    'known: policy, source'
-    """
-    names = sorted(known)
-    listed = f"known: {', '.join(names)}"
-    close = get_close_matches(name, names, n=1)
-    return f"did you mean '{close[0]}'? ({listed})" if close else listed

@@ -6,17 +6,20 @@ nothing but the standard library, because `filters` and `prompts` have to stand 
 """
 
 import pkgutil
+import re
 from collections.abc import Callable, Collection
 from functools import cached_property, reduce
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Generic, TypeVar
 
 from filters.errors import nearest
 
 Member = TypeVar("Member")
+_DOTTED = re.compile(r"\w[\w.]*[.:][\w.]*\w")
 
 
 class RegistryError(ValueError):
@@ -32,6 +35,7 @@ class Registry(Generic[Member]):
         kind: what a member is called, in messages: "rule".
         group: the entry points under which installed packages offer members: "datagen.rules".
         asked: what a member has to be, in messages: "a class that extends filters.Rule".
+        read: reads a shipped member, where the members are YAML files and no modules.
         attribute: the name under which a shipped module holds its member, if all use the same; without it, the member
             is the one thing defined there that `fits`.
         fits: whether an object is a member.
@@ -46,6 +50,7 @@ class Registry(Generic[Member]):
         asked: str,
         fits: Callable[[object], bool],
         attribute: str | None = None,
+        read: Callable[[Path], Member] | None = None,
     ) -> None:
         self._package = package
         self._kind = kind
@@ -53,10 +58,13 @@ class Registry(Generic[Member]):
         self._asked = asked
         self._fits = fits
         self._attribute = attribute
+        self._read = read
 
     @cached_property
     def shipped(self) -> tuple[str, ...]:
         """The names of the members that ship with datagen; none of them is imported."""
+        if self._read:
+            return tuple(sorted(path.stem for folder in _folders(self._package) for path in folder.glob("*.yaml")))
         return shipped_members(self._package)
 
     def names(self) -> tuple[str, ...]:
@@ -73,6 +81,8 @@ class Registry(Generic[Member]):
         Raises:
             RegistryError: there is no such member.
         """
+        if name in self.shipped and self._read:
+            return next(self._read(folder / f"{name}.yaml") for folder in _folders(self._package))
         if name in self.shipped:
             return self._shipped(import_module(f"{self._package}.{name}"), name, field)
         for point in entry_points(group=self._group):
@@ -81,12 +91,12 @@ class Registry(Generic[Member]):
         module_name, colon, attribute = name.partition(":")
         if not colon:
             module_name, _, attribute = name.rpartition(".")
-        if not module_name or not attribute:
+        if not _DOTTED.fullmatch(name):
             raise self._unknown(name, field, self.names())
         return self._checked(self._imported(module_name, attribute, name, field), name, field)
 
     def _unknown(self, name: str, field: str, known: Collection[str]) -> RegistryError:
-        own = f'"module:{self._attribute or "Class"}"'
+        own = "by the path of its .yaml file" if self._read else f'"module:{self._attribute or "Class"}"'
         shown = name if len(name) <= 200 else f"{name[:200]}…"
         return RegistryError(
             f'{field}: "{shown}" is no {self._kind}; {nearest(name, known)}; a {self._kind} of your own is named {own}.'
@@ -133,9 +143,13 @@ def shipped_members(package: str) -> tuple[str, ...]:
     >>> "refusal" in shipped_members("filters.rules")
     True
     """
-    spec = find_spec(package)
-    folders = list(spec.submodule_search_locations or ()) if spec else []
+    folders = map(str, _folders(package))
     return tuple(sorted(module.name for module in pkgutil.iter_modules(folders) if not module.ispkg))
+
+
+def _folders(package: str) -> list[Path]:
+    spec = find_spec(package)
+    return [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
 
 
 def _origin(module: ModuleType) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,9 @@ from jinja2 import StrictUndefined, Template, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-_FOLDER = Path(__file__).parent
+from filters.errors import sentence
+from filters.registry import Registry, RegistryError
+
 _JINJA = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
 
 _EXAMPLE: dict[str, object] = {"turn": 1, "caption": "説明", "turns": [{"question": "質問", "answer": "答え"}] * 20}
@@ -118,53 +119,51 @@ def _compiled(text: str) -> Template:
 
 
 def prompt_names() -> list[str]:
-    """Return the names of the prompts that ship with datagen."""
-    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+    """Return the names of the prompts that ship with datagen, and of those that installed packages offer."""
+    return sorted(PROMPTS.names())
 
 
 def load_prompt(name: str) -> Prompt:
-    """Load a shipped prompt by name, or any prompt by the path of its YAML file.
+    """Load a prompt: one by its name (see `PROMPTS`), or any by the path of its YAML file.
 
     Raises:
         PromptError: there is no such prompt, or its file is not valid.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else _FOLDER / f"{name}.yaml"
+    if name.endswith((".yaml", ".yml")):
+        return read_prompt(Path(name))
     try:
-        text = path.read_text(encoding="utf-8")
+        return PROMPTS.find(name, "prompt")
+    except RegistryError as error:
+        raise PromptError(str(error).removeprefix("prompt: ")) from error
+
+
+def read_prompt(path: Path) -> Prompt:
+    """Read a prompt file.
+
+    Raises:
+        PromptError: it cannot be read, or is not valid.
+    """
+    try:
+        return Prompt.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except UnicodeDecodeError as error:
         raise PromptError(f"{path} is not UTF-8 text: {error}. Save it as UTF-8.") from error
-    except (OSError, ValueError) as error:
-        close = get_close_matches(name, prompt_names(), n=1)
-        hint = f"did you mean '{close[0]}'? " if close else ""
+    except OSError as error:
+        known = ", ".join(prompt_names())
         raise PromptError(
-            f"There is no prompt '{name}': {hint}Shipped prompts are {', '.join(prompt_names())}; "
-            "a prompt of your own is named by the path of its .yaml file."
+            f"There is no prompt '{path}' ({error.strerror}). Give the path of a YAML file, or a name: {known}."
         ) from error
-    try:
-        return Prompt.model_validate(yaml.safe_load(text))
     except ValidationError as error:
-        raise PromptError(f"{path}: {_sentence(error)}") from error
+        raise PromptError(f"{path}: {sentence(error, Prompt)}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
-        raise PromptError(f"{path} is not valid YAML: {error}") from error
+        raise PromptError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
 
 
-def _sentence(error: ValidationError) -> str:
-    """Return the first fault as one sentence with the field, the value, and what is allowed."""
-    # A misspelt key is reported before the field that is missing because of it.
-    fault = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    message = fault["msg"].removeprefix("Value error, ").rstrip(".")
-    if not fault["loc"]:
-        return f"{message}."
-    *parents, name = map(str, fault["loc"])
-    field = ".".join([*parents, name])
-    if fault["type"] == "extra_forbidden":
-        sections: dict[str, type[BaseModel]] = {"answer": Answer, "sampling": Sampling}
-        section = sections.get(parents[0], Prompt) if parents else Prompt
-        known = sorted(about.alias or field for field, about in section.model_fields.items())
-        close = get_close_matches(name, known, n=1)
-        hint = f"did you mean '{close[0]}'? " if close else ""
-        return f"there is no field '{field}': {hint}Known are {', '.join(known)}."
-    if fault["type"] == "missing":
-        return f"the field {field} is missing; add it."
-    shown = f" is {fault['input']!r}, but" if isinstance(fault["input"], str | int | float | bool | None) else ":"
-    return f"{field}{shown} {message[:1].lower()}{message[1:]}."
+PROMPTS: Registry[Prompt] = Registry(
+    "prompts",
+    kind="prompt",
+    group="datagen.prompts",
+    asked="a prompts.Prompt",
+    fits=lambda found: isinstance(found, Prompt),
+    read=read_prompt,
+)
+"""The prompts by name: the YAML files of this folder, and those of installed packages."""

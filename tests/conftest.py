@@ -20,7 +20,8 @@ from rich.console import Console
 
 from datagen.cli import main
 from datagen.engines.servers.vllm import local_server
-from datagen.recipe import Recipe, load_recipe
+from datagen.recipe import Recipe
+from datagen.recipe_file import load_recipe
 
 ROOT = Path(__file__).parent.parent
 TINY_MODEL = ROOT / "examples" / "tiny_vlm" / "model"

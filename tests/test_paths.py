@@ -19,7 +19,7 @@ from datagen.inspection.report import report_of
 from datagen.jicvqa.benchmark.tables import open_table
 from datagen.pipeline.filtering import filter_rows
 from datagen.recipe import Output, Recipe
-from datagen.store.cut import load_call
+from datagen.store.manifest import load_call
 from filters import load_policy
 from tests.conftest import FakeServer, MakeRecipe, picture
 from tests.without_ray import run_here, states, without_ray

@@ -28,7 +28,7 @@ from datagen.inspection.reviews import write_sheet
 from datagen.pipeline import summary
 from datagen.pipeline.run import Outcome
 from datagen.progress import tracked
-from datagen.recipe import load_recipe
+from datagen.recipe_file import load_recipe
 from datagen.store.run_directory import RunDirectory
 from filters import load_policy
 from tests.conftest import ROOT, called, picture

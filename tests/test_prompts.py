@@ -1,6 +1,7 @@
 """Prompts: shipped ones are whole, digests follow what is sent, and wrong ones are refused before anything starts."""
 
 import random
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ GOOD: dict[str, Any] = {
     "user": "{{ caption }}について質問を作ってください。",
     "answer": {"reads_as": "turn", "schema": {"type": "object"}},
 }
+BRIEF = Prompt.model_validate({**GOOD, "name": "brief"})
 
 
 def write(folder: Path, **changes: Any) -> Path:
@@ -100,7 +102,7 @@ def test_text_is_not_escaped_as_html() -> None:
 )
 def test_an_unknown_prompt_names_those_that_ship(name: str) -> None:
     message = sentence_of(name)
-    assert "Shipped prompts are caption, " in message
+    assert "caption, dialogue, dialogue_from_caption, " in message
     if name == "qestion_answer":
         assert "did you mean 'question_answer'?" in message
 
@@ -108,10 +110,10 @@ def test_an_unknown_prompt_names_those_that_ship(name: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [
-        ({"usr": "x"}, "there is no field 'usr': did you mean 'user'? Known are answer, "),
-        ({"sampling": {"temprature": 1}}, "there is no field 'sampling.temprature': did you mean 'temperature'?"),
-        ({"answer": {"reads_as": "turn", "shema": {}}}, "there is no field 'answer.shema': did you mean 'schema'?"),
-        ({"answer": {"reads_as": "turn", "schema": {}, "strict": 1}}, "there is no field 'answer.strict'"),
+        ({"usr": "x"}, "there is no field 'usr': did you mean 'user'? (known: answer, "),
+        ({"sampling": {"temprature": 1}}, "there is no field 'temprature' in sampling: did you mean 'temperature'?"),
+        ({"answer": {"reads_as": "turn", "shema": {}}}, "there is no field 'shema' in answer: did you mean 'schema'?"),
+        ({"answer": {"reads_as": "turn", "schema": {}, "strict": 1}}, "there is no field 'strict' in answer"),
         (
             {"answer": {"reads_as": "a turn", "schema": {}}},
             "answer.reads_as is 'a turn', but string should match pattern",
@@ -119,7 +121,7 @@ def test_an_unknown_prompt_names_those_that_ship(name: str) -> None:
         ({"sampling": {"temperature": 9}}, "sampling.temperature is 9, but input should be less than or equal to 2"),
         ({"version": "one"}, "version is 'one', but input should be a valid integer"),
         ({"name": "My prompt"}, "name is 'My prompt', but string should match pattern"),
-        ({"user": None}, "user is None, but input should be a valid string"),
+        ({"user": None}, "user is empty, but input should be a valid string"),
         ({"user": ...}, "the field user is missing"),
         ({"user": "{{ captoin }}"}, "user uses captoin; a template may use caption, focus, turn, turns"),
         ({"user": "{{ focus }}"}, "focuses is empty; list at least one"),
@@ -180,3 +182,13 @@ def test_a_file_that_is_no_prompt_is_a_sentence(tmp_path: Path, content: bytes) 
 def test_rendering_without_a_variable_says_which(tmp_path: Path) -> None:
     with pytest.raises(PromptError, match="'caption' is undefined"):
         load_prompt(str(write(tmp_path))).render(turn=1)
+
+
+def test_an_installed_package_offers_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("brief", "tests.test_prompts:BRIEF", "datagen.prompts")
+    monkeypatch.setattr("filters.registry.entry_points", lambda group: [point] if group == "datagen.prompts" else [])
+    assert load_prompt("brief") is BRIEF
+    assert load_prompt("tests.test_prompts:BRIEF") is BRIEF
+    assert "brief" in prompt_names()
+    with pytest.raises(PromptError, match=r"prompts\.Prompt"):
+        load_prompt("tests.test_prompts:load_prompt")

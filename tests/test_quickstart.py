@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from datagen.pipeline.run import run
-from datagen.recipe import load_recipe
-from datagen.store.cut import read_manifest
+from datagen.recipe_file import load_recipe
+from datagen.store.manifest import read_manifest
 from tests.conftest import ROOT, TinyServer
 
 PICTURES = ROOT / "examples" / "pictures"

@@ -16,7 +16,7 @@ from datagen.files.plain_names import plain_names
 from datagen.progress import tracked
 from datagen.records import State
 from datagen.sources.reading.conversation_files import refuse_overlap
-from datagen.store.cut import read_manifest
+from datagen.store.manifest import read_manifest
 from datagen.store.schema_1 import is_schema_1, row_as_now
 from filters.registry import Registry, RegistryError
 

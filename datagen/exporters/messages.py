@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datagen.exporters import Rows
-from datagen.files.reading import writing
+from datagen.files.writing import writing
 from datagen.records import IMAGES, with_features
 
 _BLOCK = pa.struct([("type", pa.string()), ("text", pa.string())])

@@ -1,4 +1,4 @@
-"""Reading a file that may be damaged, and writing one that there may be no room for: whose fault an error is.
+"""Reading a file that may be damaged: whose fault an error is.
 
 Damage is what was read and makes no sense: a wrong checksum, a file that ends too early, bytes that are no Parquet.
 Everything that has an error number is the machine's: its limits, its rights, its disks. pyarrow raises `OSError` for
@@ -69,14 +69,3 @@ def _damaged(path: Path, error: Exception, remedy: str) -> DatagenError:
         return DatagenError(system_error(fault, path))
     reason = " ".join(str(error).split())[:200]
     return DatagenError(f"{path} is damaged ({reason}). {remedy}" if reason else f"{path} is damaged. {remedy}")
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Give an error of writing the name of the file; `write` and `fsync`, Python's and Arrow's, do not know it."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno and error.filename is None:
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise

@@ -12,9 +12,9 @@ from pydantic import TypeAdapter
 
 from datagen.errors import DatagenError
 from datagen.files.plain_names import plain_names
+from datagen.files.writing import appearing, write_text
 from datagen.inspection.stored_rows import MEMORY
 from datagen.inspection.verdicts import Side
-from datagen.store.run_directory import write_text
 
 ROWS_FILE = "difference.parquet"
 SUMMARY_FILE = "difference.json"
@@ -197,11 +197,9 @@ def compare(before: Side, after: Side, out: Path | None = None) -> Difference:
         )
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
-            unfinished = out / f"{ROWS_FILE}.unfinished"
             rows = connection.sql("FROM changed ORDER BY before, after, id")
-            with plain_names(unfinished) as (plain,):
+            with appearing(out / ROWS_FILE) as unfinished, plain_names(unfinished) as (plain,):
                 rows.write_parquet(plain, compression="zstd")
-            unfinished.replace(out / ROWS_FILE)
             write_text(out / SUMMARY_FILE, found.to_json() + "\n")
     return found
 

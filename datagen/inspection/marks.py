@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datagen.errors import DatagenError
-from datagen.inspection.intervals import Interval, wilson
 from datagen.inspection.stored_rows import StoredRows
+from datagen.statistics import Interval, wilson
 
 REVIEWS = "reviews"
 MARKS = ("true", "false", "unsure")

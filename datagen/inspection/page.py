@@ -17,8 +17,8 @@ from markupsafe import Markup
 from datagen import __version__
 from datagen.console import shown
 from datagen.errors import DatagenError
+from datagen.files.writing import write_text
 from datagen.inspection import labels
-from datagen.store.run_directory import write_text
 
 COLOURS = 10
 """How many rules the style can tell apart."""

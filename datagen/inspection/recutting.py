@@ -2,29 +2,28 @@
 
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datagen.errors import AccountingError, DatagenError
+from datagen.errors import DatagenError
 from datagen.files.reading import open_parquet
 from datagen.inspection.difference import Difference, compare
 from datagen.inspection.stored_rows import CUT_AGAIN, StoredRows
 from datagen.inspection.verdicts import Side, judged_side, named_side, run_side
 from datagen.recipe import Output
-from datagen.records import SCHEMA_VERSION, STATES
+from datagen.records import SCHEMA_VERSION
 from datagen.sources.reading.conversation_files import refuse_overlap
-from datagen.store.cut import FOLDERS, claim_output, cut, install, read_manifest
+from datagen.store.cut import cut
+from datagen.store.judged_shards import JudgedShards
 from datagen.store.judging import was_judged
+from datagen.store.manifest import claim_output, read_manifest
 from datagen.store.policies import policy_facts
-from datagen.store.run_directory import PROVENANCE, RunDirectory
+from datagen.store.run_directory import RunDirectory
 from datagen.store.schema_1 import is_schema_1, table_as_now
-from datagen.store.shards import RollingShards
 from filters import Policy
 
 _FACTS = ("task", "recipe", "output")
@@ -115,35 +114,13 @@ def _rewrite(
     run: Path, manifest: dict[str, Any], verdicts: Path, out: Path, output: Output, facts: dict[str, Any]
 ) -> dict[str, Any]:
     """Copy the rows of shards into new ones by their new states, a row group at a time, in the order of the shards."""
-    scratch = out / ".cut"
-    shutil.rmtree(scratch, ignore_errors=True)
-    for folder in FOLDERS.values():
-        (scratch / folder).mkdir(parents=True)
     with open_parquet(run / manifest["shards"][0]["path"], CUT_AGAIN) as file:
         schema = _as_now(file.schema_arrow.empty_table()).schema
-    shards = {state: RollingShards(scratch / folder, state, schema, output) for state, folder in FOLDERS.items()}
-    counts: Counter[str] = Counter()
-    failures: Counter[str] = Counter()
+    shards = JudgedShards(out)
+    shards.open(schema, output)
     for table in _restated(run, manifest, verdicts):
-        for state in STATES:
-            chosen = table.filter(pc.equal(table.column("state"), pa.scalar(state)))
-            counts[state] += chosen.num_rows
-            shards[state].write(chosen)
-            if state == "failed" and "error" in chosen.schema.names:
-                failures.update(error["class"] for error in chosen.column("error").to_pylist() if error)
-    if sum(counts.values()) != manifest["counts"]["inputs"]:
-        raise AccountingError(
-            f"{run} has {manifest['counts']['inputs']:,} rows, but {sum(counts.values()):,} came out."
-        )
-    made = {
-        **PROVENANCE,
-        **facts,
-        "counts": {"inputs": manifest["counts"]["inputs"]} | {str(state): counts[state] for state in STATES},
-        "failures": dict(sorted(failures.items())),
-        "shards": [entry for state in STATES for entry in shards[state].close()],
-    }
-    install(scratch, out, made)
-    return made
+        shards.write(table)
+    return shards.finish(manifest["counts"]["inputs"], facts)
 
 
 def _restated(run: Path, manifest: dict[str, Any], verdicts: Path) -> Iterator[pa.Table]:

@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datagen.errors import DatagenError, nearest
+from datagen.errors import DatagenError
+from datagen.files.writing import write_text
 from datagen.inspection import labels
 from datagen.inspection.marks import COLUMNS, REVIEWS, guarded, id_cell, read_marks
 from datagen.inspection.page import render, write_page
 from datagen.inspection.samples import Card, Findings, take_cards
 from datagen.inspection.stored_rows import StoredRows
-from datagen.store.run_directory import write_text
+from filters.errors import nearest
 
 
 @dataclass(frozen=True)

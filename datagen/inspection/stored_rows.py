@@ -19,7 +19,7 @@ from datagen.files.plain_names import plain_names
 from datagen.files.reading import open_parquet
 from datagen.inspection.columns import column_expressions, known_columns
 from datagen.sources.reading.stored_conversations import messages_of
-from datagen.store.cut import read_manifest
+from datagen.store.manifest import read_manifest
 from datagen.store.run_directory import usable
 from datagen.store.schema_1 import is_schema_1, row_as_now
 from filters import PolicyError, Rule, load_policy

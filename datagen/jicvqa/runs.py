@@ -1,5 +1,6 @@
 """What the commands do: one function each, from paths and plain values to files and a few lines for the reader."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from datagen.console import PlainConsole, pasteable
 from datagen.errors import DatagenError
+from datagen.files.writing import json_text, write_text
 from datagen.jicvqa.benchmark.build import make_questions, place_rows, refuse_existing, write_build
 from datagen.jicvqa.benchmark.pictures import Gathered, LostPicture, Scratch, download, gather, reader_of
 from datagen.jicvqa.benchmark.questions import Question
@@ -19,7 +21,6 @@ from datagen.jicvqa.distractors import distractors as distractors_file
 from datagen.jicvqa.distractors.distractors import Method, load_distractors
 from datagen.jicvqa.distractors.ranking import RankingChoice, rank_classes
 from datagen.jicvqa.evaluation.evaluation import Settings
-from datagen.jicvqa.files import beside, json_text, write_text
 from datagen.jicvqa.models import Server
 
 _CONSOLE = PlainConsole(soft_wrap=True)
@@ -115,7 +116,7 @@ def audit_benchmark(
     gates = load_gates(gates_file)
     benchmark = load_benchmark(folder, classes, distractors)
     extra: ExtraPlayers = {}
-    report = out or beside(folder, "-audit")
+    report = out or _beside(folder, "-audit")
     if server.endpoints or server.model:
         from datagen.jicvqa.audit.text_player import ask_without_pictures
 
@@ -159,7 +160,7 @@ def evaluate_model(folder: Path, out: Path | None, settings: Settings, server: S
 
     benchmark = load_benchmark(folder)
     name = Path(server.model).name or "model"
-    own = out or beside(folder, f"-{name}")
+    own = out or _beside(folder, f"-{name}")
     with _served(server, own) as served:
         items = evaluate(benchmark, settings, served, own, _progress, limit)
     results = summarise(served.model or name, items, settings.form == "letters")
@@ -200,7 +201,7 @@ def _pictures(
     dead: dict[str, str] = {}
     cache = None
     if not table.embedded and fetching.wanted:
-        cache = fetching.cache or beside(out, "-downloads")
+        cache = fetching.cache or _beside(out, "-downloads")
         urls = [row.url for row in rows if row.url and not row.place]
         with _progress("downloading", len(set(urls))) as advance:
             dead, unreached = download(urls, cache, fetching.allow_private_hosts, fetching.retry_dead, advance)
@@ -270,3 +271,9 @@ def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
             _CONSOLE.print(f"{title}: {done:,} of {total:,}")
 
     yield advance
+
+
+def _beside(folder: Path, ending: str) -> Path:
+    """Return the path next to a folder, `build` giving `build-audit`, also for `.` and `..`."""
+    path = Path(os.path.abspath(folder))  # noqa: PTH100 (resolve() would follow a link to elsewhere)
+    return folder.parent / f"{path.name}{ending}" if folder.name not in ("", "..") else Path(f"{path}{ending}")

@@ -7,29 +7,28 @@ conversation ends as failed.
 """
 
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datagen.errors import AccountingError, DatagenError, InterruptedRunError
+from datagen.errors import DatagenError, InterruptedRunError
 from datagen.executors import mapped
 from datagen.recipe import Output
-from datagen.records import SCHEMA_VERSION, STATES
+from datagen.records import SCHEMA_VERSION
 from datagen.sources.reading.conversation_files import as_parquet, find_conversations, is_parquet, refuse_overlap
 from datagen.sources.reading.merged_schema import as_merged, merged_schema
 from datagen.sources.reading.stored_conversations import FAULT, fault_of, messages_of, scores_of
-from datagen.store.cut import FOLDERS, claim_output, cut, install
+from datagen.store.cut import cut
 from datagen.store.identity import published
 from datagen.store.index import Index
+from datagen.store.judged_shards import JudgedShards
 from datagen.store.judging import VERDICTS, judge_parts, judge_rows
+from datagen.store.manifest import claim_output
 from datagen.store.policies import CarriedPolicy, policy_facts
-from datagen.store.run_directory import PROVENANCE, RunDirectory
-from datagen.store.shards import RollingShards
+from datagen.store.run_directory import RunDirectory
 from filters import Policy
 
 _JUDGED = ("findings", "state", "error", "policy")
@@ -88,43 +87,21 @@ def _filter_run(run: RunDirectory, policy: Policy, out: Path, output: Output) ->
 def _filter_table(
     sources: list[Path], schema: pa.Schema | None, task: str, policy: Policy, out: Path, output: Output
 ) -> dict[str, Any]:
-    scratch = out / ".cut"
-    shutil.rmtree(scratch, ignore_errors=True)
-    for folder in FOLDERS.values():
-        (scratch / folder).mkdir(parents=True)
-    files = as_parquet(sources, scratch)
+    shards = JudgedShards(out)
+    files = as_parquet(sources, shards.scratch)
     schema = schema or _output_schema(files)
+    shards.open(schema, output)
     units = [(path, group) for path in files for group in range(pq.read_metadata(path).num_row_groups)]
     carried = CarriedPolicy.of(policy)
-    counts: Counter[str] = Counter()
-    failures: Counter[str] = Counter()
-    shards = {state: RollingShards(scratch / folder, state, schema, output) for state, folder in FOLDERS.items()}
-    with pq.ParquetWriter(scratch / "verdicts.parquet", VERDICTS, compression="zstd") as verdicts:
-        judged = mapped(_judge_group, [(path, group, carried) for path, group in units], "judging")
-        for (path, group), verdict in zip(units, judged, strict=True):
+    judged = mapped(_judge_group, [(path, group, carried) for path, group in units], "judging")
+    told = shards.scratch / "verdicts.parquet"
+    with pq.ParquetWriter(told, VERDICTS, compression="zstd") as verdicts:
+        for (file, group), verdict in zip(units, judged, strict=True):
             verdicts.write_table(verdict)
-            for table in _judged_rows(path, group, verdict, schema):
-                for state in STATES:
-                    chosen = table.filter(pc.equal(table.column("state"), pa.scalar(state)))
-                    counts[state] += chosen.num_rows
-                    shards[state].write(chosen)
-            failures.update(error["class"] for error in verdict.column("error").to_pylist() if error)
-    written = [entry for state in STATES for entry in shards[state].close()]
+            for table in _judged_rows(file, group, verdict, schema):
+                shards.write(table)
     inputs = sum(pq.read_metadata(path).num_rows for path in files)
-    found = sum(entry["rows"] for entry in written)
-    if not sum(counts.values()) == inputs == found:
-        raise AccountingError(f"{inputs:,} rows went in, {sum(counts.values()):,} were judged and {found:,} written.")
-    manifest = {
-        **PROVENANCE,
-        "task": task,
-        "policy": policy_facts(policy),
-        "counts": {"inputs": inputs} | {str(state): counts[state] for state in STATES},
-        "failures": dict(sorted(failures.items())),
-        "shards": written,
-    }
-    (scratch / "verdicts.parquet").replace(out / "verdicts.parquet")
-    install(scratch, out, manifest)
-    return manifest
+    return shards.finish(inputs, {"task": task, "policy": policy_facts(policy)}, beside=[told])
 
 
 def _output_schema(files: list[Path]) -> pa.Schema:

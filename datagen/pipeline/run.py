@@ -20,11 +20,12 @@ from datagen.progress import Progress, ProgressLine
 from datagen.recipe import Recipe, Source
 from datagen.sources import open_source, settled, told
 from datagen.stages.step import check_names
-from datagen.store.cut import cut, read_manifest, shards_are_there
+from datagen.store.cut import cut
 from datagen.store.identity import identity, published
 from datagen.store.index import Index, no_images, write_index
 from datagen.store.journal import part_path
 from datagen.store.judging import judge_parts, judged_by_others
+from datagen.store.manifest import read_manifest, shards_are_there
 from datagen.store.parts import check_rows_of_index, states_of
 from datagen.store.policies import CarriedPolicy, policy_facts, read_policy
 from datagen.store.reopening import reopen_failed, reopen_unmade

@@ -13,7 +13,7 @@ from datagen.console import PlainConsole, on_one_line, pasteable, shown, styled
 from datagen.errors import NothingMadeError
 from datagen.pipeline.run import Outcome
 from datagen.progress import duration
-from datagen.store.cut import FOLDERS, load_call
+from datagen.store.manifest import FOLDERS, load_call
 
 console = PlainConsole()
 _SAMPLES = {"kept": 3, "dropped": 2, "failed": 1}

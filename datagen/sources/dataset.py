@@ -11,11 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from datagen import recipe
-from datagen.errors import DatagenError, nearest
+from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.sources import Entry, Loaded
 from datagen.sources.reading.cells import ALLOWED, holds, pictures_in
 from datagen.sources.reading.locations import Locations
+from filters.errors import nearest
 
 
 class DatasetSource:

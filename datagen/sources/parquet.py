@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datagen import recipe
-from datagen.errors import DatagenError, nearest
+from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.sources import Entry, Loaded, key_of
 from datagen.sources.folder import files_of_kind, key_below
 from datagen.sources.reading.cells import ALLOWED, holds, pictures_in
 from datagen.sources.reading.locations import Locations, holds_picture
 from datagen.sources.reading.row_groups import ColumnReader
+from filters.errors import nearest
 
 COLUMNS_OF_PLACES = ("url", "image_url", "path", "image", "file_name", "file", "filename")
 _ROWS_LOOKED_AT = 16

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from datagen import recipe
-from datagen.errors import DatagenError, nearest
+from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.files.plain_names import plain_names
 from datagen.sources import Entry, Loaded
@@ -20,6 +20,7 @@ from datagen.sources.folder import files_of_kind
 from datagen.sources.parquet import COLUMNS_OF_PLACES, open_parquet, refuse_unreadable
 from datagen.sources.reading.cells import holds
 from datagen.sources.reading.locations import Locations, is_url, located
+from filters.errors import nearest
 
 _OCCURRENCE = re.compile(r"#[0-9]+\Z")
 _LISTING = """

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from datagen.engines import engine_class
-from datagen.errors import DatagenError, nearest
+from datagen.errors import DatagenError
 from datagen.recipe import Recipe, Stage
 from datagen.stages.checks import CHECKS
 from datagen.stages.readers import Reader, reader
 from filters import Policy
+from filters.errors import nearest
 from filters.registry import RegistryError
 from prompts import Prompt, Sampling
 

@@ -5,7 +5,6 @@ order in which the work was done nor on its interruptions. Ray tasks write the s
 folder; when all are there they take the place of the old ones, and the manifest appears last.
 """
 
-import glob
 import os
 import secrets
 import shutil
@@ -15,24 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ValidationError
 
 from datagen.errors import AccountingError, DatagenError
 from datagen.executors import call, mapped
 from datagen.files.plain_names import plain_names
-from datagen.files.reading import open_parquet, reading, writing
+from datagen.files.reading import open_parquet
+from datagen.files.writing import writing
 from datagen.recipe import Output
 from datagen.records import STATES
 from datagen.store.index import Index
 from datagen.store.journal import GROUP_BYTES, part_path
+from datagen.store.manifest import FOLDERS, install, manifest_of
 from datagen.store.parts import NUMBERED_SCHEMA, PartRows
-from datagen.store.run_directory import PROVENANCE, RunDirectory, write_json, write_text
+from datagen.store.run_directory import RunDirectory
 from datagen.store.shards import Shard, row_groups, shard_name, write_shard
 
-FOLDERS = {"kept": "train", "dropped": "dropped", "failed": "failed"}
 _MEMORY = 1_000_000_000
 
 
@@ -68,13 +66,7 @@ def cut(
     calls = [(table, shard, parts, scratch / FOLDERS[shard.state], output.row_group_rows) for shard in shards]
     written = list(mapped(write_shard, calls, "writing shards"))
     _recount(scratch, shards, counts)
-    manifest = {
-        **PROVENANCE,
-        **facts,
-        "counts": {"inputs": inputs, **{state: counts[state] for state in STATES}},
-        "failures": dict(sorted(failures.items())),
-        "shards": written,
-    }
+    manifest = manifest_of(facts, inputs, counts, failures, written)
     install(scratch, out, manifest)
     shutil.rmtree(out / ".cut", ignore_errors=True)
     return manifest
@@ -101,64 +93,6 @@ WITH placed AS (
 SELECT state, shard, min(number), count(*) FROM placed GROUP BY state, shard ORDER BY state, shard
 """
 _REPEATED = "SELECT id, list(part ORDER BY part) FROM sorted GROUP BY id HAVING count(*) > 1 ORDER BY id"
-
-
-class _ListedShard(BaseModel):
-    path: str
-    state: str
-    rows: int
-    bytes: int
-
-
-class _Policy(BaseModel):
-    name: str
-    digest: str
-    rules: list[dict[str, Any]]
-
-
-class _Counts(BaseModel):
-    inputs: int
-    kept: int
-    dropped: int
-    failed: int
-
-
-class _Manifest(BaseModel):
-    """What every manifest has, and other commands read."""
-
-    datagen: str
-    task: str
-    policy: _Policy
-    counts: _Counts
-    failures: dict[str, int]
-    shards: list[_ListedShard]
-
-
-def read_manifest(out: Path) -> dict[str, Any]:
-    """Return the manifest of a finished run or filtering.
-
-    Raises:
-        DatagenError: there is none, or it is damaged.
-    """
-    path = out / "manifest.json"
-    if not path.exists():
-        raise DatagenError(
-            f"{out} holds no finished run (it has no manifest.json); give the --out of a datagen run that has ended."
-        )
-    with reading(path, "Delete it and run the command that wrote it again, which calls no model for what is done."):
-        manifest: dict[str, Any] = orjson.loads(path.read_bytes())
-        try:
-            _Manifest.model_validate(manifest)
-        except ValidationError as error:
-            fault = error.errors()[0]
-            raise ValueError(f"{'.'.join(map(str, fault['loc'])) or 'all of it'}: {fault['msg']}") from error
-    return manifest
-
-
-def shards_are_there(out: Path, manifest: Mapping[str, Any]) -> bool:
-    """Whether every shard of a manifest is there in its full size."""
-    paths = {out / shard["path"]: shard["bytes"] for shard in manifest["shards"]}
-    return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
 
 
 def _plan(
@@ -252,58 +186,6 @@ def _recount(scratch: Path, shards: list[Shard], counts: Counter[str]) -> None:
             found[shard.state] += file.metadata.num_rows
     if found != counts:
         raise AccountingError(f"The shards hold {_shown(found)} rows, but {_shown(counts)} were planned.")
-
-
-def claim_output(out: Path) -> None:
-    """Make sure that a cut may take the place of what is in `out`.
-
-    Raises:
-        DatagenError: it holds files that no cut has written.
-    """
-    ours = (out / "manifest.json").exists() or (out / ".cut").exists()
-    before_the_cut = {"run.lock", "verdicts.parquet", "verdicts.unfinished"}
-    if not ours and any(entry.name not in before_the_cut for entry in out.iterdir()):
-        raise DatagenError(f"{out} holds files that datagen did not write; choose an empty or new --out.")
-
-
-def install(scratch: Path, out: Path, manifest: dict[str, Any]) -> None:
-    """Put the new shards in the place of the old ones; the manifest goes first and comes back last."""
-    (out / "manifest.json").unlink(missing_ok=True)
-    for folder in FOLDERS.values():
-        shutil.rmtree(out / folder, ignore_errors=True)
-        if any((scratch / folder).iterdir()):
-            (scratch / folder).rename(out / folder)
-    write_text(out / "README.md", _card(manifest))
-    write_json(out / "manifest.json", manifest)
-    shutil.rmtree(scratch)
-
-
-def _card(manifest: Mapping[str, Any]) -> str:
-    """Return a data card whose head makes `load_dataset(out)` find the splits."""
-    counts = manifest["counts"]
-    folders = [folder for state, folder in FOLDERS.items() if counts[state]]
-    files = "\n".join(f"  - split: {folder}\n    path: {folder}/*.parquet" for folder in folders)
-    return (
-        f"---\nlanguage: ja\nconfigs:\n- config_name: default\n  data_files:\n{files}\n---\n\n# {manifest['task']}\n\n"
-        f"Made by datagen {manifest['datagen']} from {counts['inputs']:,} images: {counts['kept']:,} kept, "
-        f"{counts['dropped']:,} dropped by the policy {manifest['policy']['name']}, {counts['failed']:,} failed. "
-        "Recipe, policy, digests and the SHA-256 of every shard are in manifest.json; the source and the licence of "
-        "every picture stand in its row.\n"
-    )
-
-
-def load_call(out: Path) -> str:
-    """Return Python that loads the rows kept; `datasets` takes `*`, `?` and `[...]` in a folder's name for a pattern.
-
-    >>> load_call(Path("out"))
-    "load_dataset('out')['train']"
-    >>> load_call(Path("exp[2]"))
-    "load_dataset('parquet', data_files='exp[[]2]/train/*.parquet')['train']"
-    """
-    if not glob.has_magic(str(out)):
-        return f"load_dataset({str(out)!r})['train']"
-    files = f"{glob.escape(str(out))}/{FOLDERS['kept']}/*.parquet"
-    return f"load_dataset('parquet', data_files={files!r})['train']"
 
 
 def _shown(counts: Mapping[str, int]) -> str:

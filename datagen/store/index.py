@@ -5,7 +5,6 @@
 are read, and keeps it when they never can be.
 """
 
-import os
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,8 @@ import xxhash
 from datagen import recipe
 from datagen.errors import DatagenError
 from datagen.files.plain_names import plain_names
-from datagen.files.reading import reading, writing
+from datagen.files.reading import reading
+from datagen.files.writing import appearing
 from datagen.sources import Entry, Source, told
 
 _FIELDS: "list[pa.Field[Any]]" = [
@@ -69,25 +69,22 @@ def write_index(
         DatagenError: the source cannot be listed, or is empty.
     """
     entries = islice(source.entries(), limit)
-    unfinished = path.with_suffix(".unfinished")
     count = 0
     decided = {"kind": settled.kind, "column": settled.column} if settled else None
     schema = SCHEMA.with_metadata({_SETTLED: orjson.dumps(decided)}) if decided else SCHEMA
-    with (
-        unfinished.open("wb") as file,
-        writing(unfinished),
-        pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
-    ):
-        while rows := [(row_id(entry.key), *_cells(entry)) for entry in islice(entries, part_rows)]:
-            columns = [
-                pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)
-            ]
-            writer.write_batch(pa.record_batch(columns, schema=schema), row_group_size=part_rows)
-            count += len(rows)
-    if not count:
-        unfinished.unlink()
-        raise no_images(source)
-    os.replace(unfinished, path)  # noqa: PTH105
+    with appearing(path) as unfinished:
+        with (
+            unfinished.open("wb") as file,
+            pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+        ):
+            while rows := [(row_id(entry.key), *_cells(entry)) for entry in islice(entries, part_rows)]:
+                columns = [
+                    pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)
+                ]
+                writer.write_batch(pa.record_batch(columns, schema=schema), row_group_size=part_rows)
+                count += len(rows)
+        if not count:
+            raise no_images(source)
     return count
 
 

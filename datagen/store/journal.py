@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from datagen.errors import DatagenError, system_error
-from datagen.files.reading import writing
+from datagen.files.writing import appearing, writing
 from datagen.pictures.picture import Picture
 from datagen.records import PART_SCHEMA, Member, PartRow, Row
 
@@ -211,16 +211,15 @@ def anew(sealed: Path) -> str:
 
 
 def _write_sealed(rows: Sequence[PartRow], path: Path) -> None:
-    """Write a part so that the file appears complete, by rename, and with page checksums."""
-    unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("wb") as file:
-        with pq.ParquetWriter(file, PART_SCHEMA, compression="zstd", write_page_checksum=True) as writer:
-            for group in _groups(rows):
-                columns = [row.model_dump(by_alias=True) for row in group]
-                writer.write_table(pa.Table.from_pylist(columns, schema=PART_SCHEMA))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)  # noqa: PTH105
+    """Write a part with page checksums."""
+    with (
+        appearing(path) as unfinished,
+        unfinished.open("wb") as file,
+        pq.ParquetWriter(file, PART_SCHEMA, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        for group in _groups(rows):
+            columns = [row.model_dump(by_alias=True) for row in group]
+            writer.write_table(pa.Table.from_pylist(columns, schema=PART_SCHEMA))
 
 
 def _groups(rows: Sequence[PartRow]) -> Iterator[Sequence[PartRow]]:

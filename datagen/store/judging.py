@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from datagen.executors import mapped
 from datagen.failures import Failure
-from datagen.files.reading import writing
+from datagen.files.writing import appearing
 from datagen.records import ERROR, FINDINGS
 from datagen.store.parts import read_part, sealed_parts
 from datagen.store.policies import CarriedPolicy, mark_of
@@ -108,12 +108,10 @@ def _judge_part(path: Path, policy: CarriedPolicy, others_only: bool) -> pa.Tabl
 
 
 def _write(path: Path, tables: Iterator[pa.Table]) -> None:
-    unfinished = path.with_suffix(".unfinished")
     with (
+        appearing(path) as unfinished,
         unfinished.open("wb") as file,
-        writing(unfinished),
         pq.ParquetWriter(file, VERDICTS, compression="zstd") as writer,
     ):
         for table in tables:
             writer.write_table(table)
-    unfinished.replace(path)

@@ -1,10 +1,10 @@
 """Making rows of parts undone again, so that the next run makes them and nothing else."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
-from datagen.files.reading import open_parquet, writing
+from datagen.files.reading import open_parquet
+from datagen.files.writing import write_bytes
 from datagen.records import PartRow, Row
 from datagen.store.journal import anew, journal_line, journal_path, part_path, rows_under_way
 from filters import Policy
@@ -59,8 +59,5 @@ def _reopen(folder: Path, number: int, is_undone: Callable[[PartRow], bool]) -> 
         return 0
     kept = [row for row in rows if not is_undone(row)]
     if len(kept) < len(rows):
-        unfinished = sealed.with_suffix(".unfinished")
-        with writing(unfinished):
-            unfinished.write_bytes(b"".join(map(journal_line, kept)))
-        os.replace(unfinished, journal)  # noqa: PTH105
+        write_bytes(journal, b"".join(map(journal_line, kept)))
     return len(rows) - len(kept)

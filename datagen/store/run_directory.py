@@ -29,11 +29,10 @@ import yaml
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from datagen import __version__
 from datagen.errors import DatagenError, system_error
-from datagen.files.reading import writing
-from datagen.recipe import Recipe, load_recipe
-from datagen.records import SCHEMA_VERSION
+from datagen.files.writing import write_json, write_text, writing
+from datagen.recipe import Recipe
+from datagen.recipe_file import load_recipe
 from datagen.store.identity import changes, identity
 from datagen.store.index import Index
 from datagen.store.journal import is_sealed
@@ -243,22 +242,3 @@ def _is_locked(journal: Path) -> bool:
     except BlockingIOError:
         return True
     return False
-
-
-def write_json(path: Path, document: Any) -> None:
-    """Write JSON so that the file appears complete, by rename."""
-    write_text(path, orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write text so that the file appears complete, by rename."""
-    unfinished = path.with_name(path.name + ".unfinished")
-    with writing(unfinished), unfinished.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-
-
-PROVENANCE = {"datagen": __version__, "schema": SCHEMA_VERSION}
-"""Stands at the head of every manifest."""

@@ -16,15 +16,16 @@ import pyarrow.parquet as pq
 
 from datagen.errors import DatagenError
 from datagen.files.plain_names import plain_names
-from datagen.files.reading import reading, writing
-from datagen.recipe import Output
+from datagen.files.reading import reading
+from datagen.files.writing import writing
 from datagen.records import IMAGES, shard_schema
 from datagen.store.journal import anew, part_path, picture_name
 
 GROUP_BYTES = 100_000_000
 """The most bytes in a row group, as Hugging Face `datasets` writes them; readers open no column chunk over 2 GiB."""
+MOST_CELL_BYTES = (1 << 31) - 1
+"""No reader of Parquet opens a larger cell."""
 _OPEN_TARS = 32
-_MOST_CELL_BYTES = (1 << 31) - 1
 _STORED = ["id", "pictures", "part", "members"]
 
 
@@ -68,7 +69,7 @@ def write_shard(
         _Pictures(parts) as pictures,
         writing(path),
         path.open("wb") as file,
-        pq.ParquetWriter(file, schema, **_layout(schema)) as writer,
+        pq.ParquetWriter(file, schema, **layout(schema)) as writer,
     ):
         for batch in _batches(table, shard.first, shard.rows, row_group_rows):
             sizes: list[Any] = batch.column("bytes").to_pylist()
@@ -89,73 +90,12 @@ def file_facts(path: Path) -> dict[str, Any]:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def _layout(schema: pa.Schema) -> dict[str, Any]:
+def layout(schema: pa.Schema) -> dict[str, Any]:
     """Return how Parquet is to write the columns: picture bytes as they are, all else zstd."""
     columns = leaf_columns(schema)
     texts = [name for name in columns if not name.endswith(".bytes")]
     compression = {name: "zstd" if name in texts else "none" for name in columns}
     return {"compression": compression, "use_dictionary": texts, "write_statistics": texts}
-
-
-class RollingShards:
-    """Shards of one state, written one after the other; they get their names when their number is known."""
-
-    def __init__(
-        self, folder: Path, state: str, schema: pa.Schema, output: Output, group_bytes: int = GROUP_BYTES
-    ) -> None:
-        self._folder = folder
-        self._state = state
-        self._schema = schema
-        self._output = output
-        self._group_bytes = group_bytes
-        self._writer: pq.ParquetWriter | None = None
-        self._rows: list[int] = []
-        self._bytes = 0
-
-    def write(self, table: pa.Table) -> None:
-        """Append rows.
-
-        Raises:
-            DatagenError: a row is so large that no reader would open it.
-        """
-        if not table.num_rows:
-            return
-        if self._writer is None:
-            self._file = self._unnamed(len(self._rows)).open("wb")
-            self._writer = pq.ParquetWriter(self._file, self._schema, **_layout(self._schema))
-            self._rows.append(0)
-        for group in row_groups(table, self._output.row_group_rows, self._group_bytes):
-            if group.nbytes > _MOST_CELL_BYTES:
-                raise DatagenError(
-                    f"A row among the {self._state} ones has {group.nbytes:,} bytes, and no reader of Parquet opens a "
-                    "cell over 2 GiB. Take it out of the input."
-                )
-            self._writer.write_table(group)
-        self._rows[-1] += table.num_rows
-        self._bytes += table.nbytes
-        if self._bytes >= self._output.shard_bytes:
-            self._finish()
-
-    def close(self) -> list[dict[str, Any]]:
-        """Name the shards and return their entries for the manifest."""
-        self._finish()
-        entries: list[dict[str, Any]] = []
-        for number, rows in enumerate(self._rows):
-            name = shard_name(self._folder.name, number, len(self._rows))
-            path = self._unnamed(number).rename(self._folder / name)
-            entries.append(
-                {"path": f"{self._folder.name}/{name}", "state": self._state, "rows": rows, **file_facts(path)}
-            )
-        return entries
-
-    def _finish(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._file.close()
-        self._writer, self._bytes = None, 0
-
-    def _unnamed(self, number: int) -> Path:
-        return self._folder / f"{number:05d}.unfinished"
 
 
 class _Pictures:

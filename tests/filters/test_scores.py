@@ -103,7 +103,7 @@ def test_the_part_of_a_policy_that_asks_for_scores_judges_before_any_answer():
         ({"score": "sharp", "at_least": math.nan}, ("rules[0].at_least", "nan")),
         ({"score": "sharp", "at_least": 3, "at_most": 2}, ("rules[0]", "at least 3", "at most 2")),
         ({"score": 7, "at_least": 3}, ("rules[0].score", "7")),
-        ({"score": "sharp", "at_lest": 3}, ("rules[0]", "at_lest", 'did you mean "at_least"')),
+        ({"score": "sharp", "at_lest": 3}, ("rules[0]", "at_lest", "did you mean 'at_least'")),
         ({"score": "refusal", "at_least": 3}, ("rules[0]", "refusal", "name of a rule")),
         ({"score": "sharp", "at_least": 3, "action": "keep"}, ("rules[0].action", "keep", "drop, flag")),
     ],

@@ -59,7 +59,7 @@ def test_a_rule_can_read_captions(my_rules):
 
 
 def test_settings_of_a_users_rule_are_checked(my_rules):
-    with pytest.raises(PolicyError, match='did you mean "word"'):
+    with pytest.raises(PolicyError, match="did you mean 'word'"):
         load_policy({"rules": [{"rule": "my_rules:Barking", "settings": {"words": "x"}}]})
 
 

@@ -16,8 +16,9 @@ from benchmarks.stored_runs import write_run
 from datagen.inspection.report import Report, report_of
 from datagen.pipeline.filtering import filter_rows
 from datagen.pipeline.run import run
-from datagen.recipe import Output, load_recipe
-from datagen.store.cut import read_manifest
+from datagen.recipe import Output
+from datagen.recipe_file import load_recipe
+from datagen.store.manifest import read_manifest
 from filters import load_policy
 from tests.conftest import picture, started_fake_server
 

@@ -18,7 +18,7 @@ from datagen.inspection.recutting import compare_runs, recut, what_if
 from datagen.inspection.stored_rows import StoredRows
 from datagen.inspection.verdicts import covers, judged_side
 from datagen.pipeline.run import run
-from datagen.store.cut import read_manifest
+from datagen.store.manifest import read_manifest
 from filters import Finding, load_policy
 from tests.conftest import started_fake_server
 from tests.inspection.conftest import WritePolicy, made_recipe, rows_of

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datagen.files.writing import write_json
 from datagen.inspection.explain import find_row, story
 from datagen.inspection.report import Report, report_of
 from datagen.inspection.report_page import write_report_page
@@ -17,8 +18,8 @@ from datagen.inspection.stored_rows import StoredRows
 from datagen.pipeline.summary import sample_lines
 from datagen.recipe import Output
 from datagen.records import Row, shard_schema
+from datagen.store.manifest import PROVENANCE
 from datagen.store.policies import policy_facts
-from datagen.store.run_directory import PROVENANCE, write_json
 from datagen.store.shards import RollingShards
 from filters import load_policy
 

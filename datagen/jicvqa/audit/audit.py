@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from datagen.errors import DatagenError, nearest
+from datagen.errors import DatagenError
 from datagen.jicvqa.audit import blind
 from datagen.jicvqa.audit.attacker import combined_player
 from datagen.jicvqa.audit.collisions import NamePair, Twin, name_pairs, substring_collisions, twins
@@ -19,7 +19,9 @@ from datagen.jicvqa.benchmark.benchmark import Benchmark
 from datagen.jicvqa.benchmark.questions import Question
 from datagen.jicvqa.classes.classes import CHOICES
 from datagen.jicvqa.classes.similarity import Matrix, lexical_similarity
-from datagen.jicvqa.statistics import Share, evenness, wilson
+from datagen.jicvqa.shares import Share, share_of
+from datagen.statistics import evenness
+from filters.errors import sentence
 
 CHANCE = 1 / CHOICES
 OVERALL = "overall"
@@ -135,11 +137,7 @@ def load_gates(path: Path | None) -> Gates:
     except OSError as error:
         raise DatagenError(f"The gates {path} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
-        fault = error.errors()[0]
-        field = ".".join(map(str, fault["loc"]))
-        if fault["type"] == "extra_forbidden":
-            raise DatagenError(f"{path}: there is no gate '{field}': {nearest(field, Gates.model_fields)}.") from error
-        raise DatagenError(f"{path}: {field or 'the file'}: {fault['msg']}.") from error
+        raise DatagenError(f"{path}: {sentence(error, Gates)}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date that is none
         raise DatagenError(f"The gates {path} are not valid YAML: {' '.join(str(error).split())}.") from error
 
@@ -215,7 +213,7 @@ def _scope(
         questions=len(questions),
         positions=positions,
         position_p=evenness(positions),
-        players={name: wilson(earned, asked, confidence) for name, (earned, asked) in points.items()},
+        players={name: share_of(earned, asked, confidence) for name, (earned, asked) in points.items()},
         ceiling=blind.ceiling(table) / len(questions),
         card_counter=blind.card_counter(table),
         option_sets=len(answers_per_set),
@@ -241,7 +239,7 @@ def _overall(
         questions=questions,
         positions=positions,
         position_p=evenness(positions),
-        players={name: wilson(earned, asked, confidence) for name, (earned, asked) in totals.items()},
+        players={name: share_of(earned, asked, confidence) for name, (earned, asked) in totals.items()},
         ceiling=sum(scope.ceiling * scope.questions for scope in scopes.values()) / questions,
         card_counter=sum(scope.card_counter * scope.questions for scope in scopes.values()) / questions,
         option_sets=sum(scope.option_sets for scope in scopes.values()),

@@ -13,6 +13,7 @@ from datagen.failures import Failure
 from datagen.jicvqa.benchmark.questions import Question, UnreadableQuestionError, read_question
 from datagen.jicvqa.classes.classes import ClassLists, load_classes
 from datagen.jicvqa.distractors.distractors import Distractors, load_distractors
+from filters.errors import sentence
 
 
 class _StoredQuestion(BaseModel):
@@ -130,8 +131,7 @@ def _question(table: Path, number: int, record: Mapping[str, Any]) -> Question:
     try:
         row = _StoredQuestion.model_validate({name: value for name, value in record.items() if value is not None})
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise DatagenError(f"{table}, row {number}: {fault['loc'][0]}: {fault['msg']}.") from error
+        raise DatagenError(f"{table}, row {number}: {sentence(error, _StoredQuestion)}") from error
     word, choices = _read(table, row.id, row.question)
     if choices != row.choices:
         raise DatagenError(f"{table}, row {number}: the choices are not those in the text of the question {row.id}.")

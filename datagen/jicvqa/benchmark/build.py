@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from datagen import __version__
-from datagen.errors import DatagenError, nearest
+from datagen.errors import DatagenError
+from datagen.files.writing import digest_of, json_text
 from datagen.jicvqa.benchmark import editions
 from datagen.jicvqa.benchmark.arrangement import arrange
 from datagen.jicvqa.benchmark.pictures import Gathered, LostPicture, Scratch
@@ -22,7 +23,7 @@ from datagen.jicvqa.benchmark.questions import Question
 from datagen.jicvqa.benchmark.tables import ImageRow
 from datagen.jicvqa.distractors.design import Design, nearest_design
 from datagen.jicvqa.distractors.distractors import Distractors, counts_of, named_sets
-from datagen.jicvqa.files import digest_of, json_text
+from filters.errors import nearest
 
 
 @dataclass(frozen=True)

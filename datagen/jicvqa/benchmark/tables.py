@@ -16,8 +16,9 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from datagen.errors import DatagenError, nearest, system_error
+from datagen.errors import DatagenError, system_error
 from datagen.failures import Failure
+from filters.errors import nearest, sentence
 
 _ALSO_CALLED = {"category": ("category", "label", "class"), "id": ("id", "image_id", "key")}
 _PLACES = ("image", "path", "file_name", "image_path")
@@ -221,8 +222,7 @@ def read_rows(table: Table, shown: str) -> list[ImageRow]:
         try:
             row = ImageRow.model_validate({"number": number, **fields})
         except ValidationError as error:
-            fault = error.errors()[0]
-            raise DatagenError(f"{shown}, row {number + 1}: {fault['loc'][0]}: {fault['msg']}.") from error
+            raise DatagenError(f"{shown}, row {number + 1}: {sentence(error, ImageRow)}") from error
         if row.id in seen:
             raise DatagenError(
                 f"{shown}: the id '{row.id}' stands in row {seen[row.id] + 1} and in row {number + 1}; "

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from datagen.errors import DatagenError
 from datagen.jicvqa.classes.names import NameConflict, conflict_of, key_of
+from filters.errors import sentence
 
 CHOICES = 4
 """Options a question has."""
@@ -149,10 +150,7 @@ def parse_classes(document: Any, shown: str) -> ClassLists:
     try:
         return ClassLists.model_validate({"subsets": subsets, "source": str(document.get("_source", ""))})
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"] if part != "subsets")
-        message = fault["msg"].removeprefix("Value error, ")
-        raise DatagenError(f"{shown}: {where + ': ' if where else ''}{message}.") from error
+        raise DatagenError(f"{shown}: {sentence(error, ClassLists).removeprefix('subsets.')}") from error
 
 
 def _subset(name: str, entry: object) -> object:

@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from datagen.console import pasteable
 from datagen.errors import DatagenError
+from datagen.files.writing import json_text
 from datagen.jicvqa.classes.classes import CHOICES, ClassLists, Subset
 from datagen.jicvqa.classes.similarity import LEXICAL_WEIGHTS, Matrix, forbidden_pairs, lexical_similarity
 from datagen.jicvqa.distractors.design import Counts, Design, mutual_design, mutual_shares, nearest_design
-from datagen.jicvqa.files import json_text
+from filters.errors import sentence
 
 Method = Literal["mutual", "nearest"]
 _DIGITS = 6
@@ -189,10 +190,7 @@ def load_distractors(path: Path) -> Distractors:
     try:
         return Distractors.model_validate(document)
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"])) or "the file"
-        message = fault["msg"].removeprefix("Value error, ")
-        raise DatagenError(f"The distractors {path}: {where}: {message}.") from error
+        raise DatagenError(f"The distractors {path}: {sentence(error, Distractors)}") from error
 
 
 def named_sets(subset: Subset, design: Design) -> tuple[OptionSetShare, ...]:

@@ -9,11 +9,11 @@ from typing import Any, Literal, NamedTuple
 from datagen.engines.openai import ChatClient
 from datagen.errors import DatagenError
 from datagen.failures import Failure
+from datagen.files.writing import digest_of, json_text, write_text
 from datagen.jicvqa.benchmark.benchmark import Benchmark
 from datagen.jicvqa.benchmark.questions import Question
 from datagen.jicvqa.classes.classes import CHOICES
 from datagen.jicvqa.evaluation.scoring import LETTERS, Outcome, official, outcome_of, read_answer
-from datagen.jicvqa.files import digest_of, json_text, write_text
 from datagen.jicvqa.models import Journal, Server, ShowProgress, checked, run_all
 from datagen.jicvqa.templates import Template, load_template
 from datagen.pictures.picture import prepare

@@ -9,10 +9,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from datagen.files.writing import write_bytes
 from datagen.jicvqa.evaluation.evaluation import Item
 from datagen.jicvqa.evaluation.scoring import OUTCOMES
-from datagen.jicvqa.files import write_bytes
-from datagen.jicvqa.statistics import Share, wilson
+from datagen.jicvqa.shares import Share, share_of
 
 
 class SubsetResult(NamedTuple):
@@ -199,9 +199,9 @@ def _result(items: Sequence[Item], letters: bool) -> SubsetResult:
         questions,
         len(items),
         {outcome: outcomes[outcome] for outcome in OUTCOMES},
-        wilson(outcomes["correct"] / turns, questions),
-        None if letters else wilson(sum(item.official for item in items) / turns, questions),
-        wilson(sum(all(right) for right in by_question.values()), questions) if rotated else None,
+        share_of(outcomes["correct"] / turns, questions),
+        None if letters else share_of(sum(item.official for item in items) / turns, questions),
+        share_of(sum(all(right) for right in by_question.values()), questions) if rotated else None,
     )
 
 
