@@ -16,8 +16,8 @@ FailureClass = Literal[
     "bad_response",  # the server's response is not a chat completion
     "length",  # the answer reached max_tokens
     "unfinished",  # the answer ended neither by itself nor there: content_filter, abort, …
-    "empty_answer",
-    "unparsable_answer",
+    "empty_answer",  # the model said nothing, or only thought
+    "unparsable_answer",  # the answer is not of the shape that was asked for
     "refused_caption",  # a caption that says that the picture will not or cannot be described
     "prompt_error",  # the prompt's template failed on what came before
     "check_error",  # a check raised on a picture

@@ -30,8 +30,8 @@ class Source(_Section):
     Attributes:
         name: recorded in every row.
         path: a folder of pictures, a table of paths or URLs (.csv, .jsonl, .parquet), Parquet files or a saved
-            `datasets` directory with an image column, WebDataset archives (.tar), or the name of a data set on the
-            Hugging Face hub.
+            `datasets` directory with an image column, WebDataset archives (.tar), stored conversations, or the name of
+            a data set on the Hugging Face hub.
         kind: how to read `path`: folder, table, parquet, dataset (a saved `datasets` directory), webdataset, hub,
             conversations, or a class of your own as `package.module:Class`; `auto` decides by looking at it, once.
         column: the column with the image, path or URL; found by itself when it is named image, path, file_name or url.
@@ -58,7 +58,14 @@ class Source(_Section):
 
 
 class Images(_Section):
-    """Limits on pictures; a picture over `send_pixels` is shrunk once, all others pass through unchanged."""
+    """Limits on pictures.
+
+    Attributes:
+        max_bytes: a larger file fails.
+        max_pixels: a larger picture fails, before it is decoded.
+        min_side: pixels; a picture with a shorter side fails.
+        send_pixels: a picture with more is shrunk once, and so sent and published; all others stay as they are.
+    """
 
     max_bytes: int = Field(64 * 2**20, ge=1)
     max_pixels: int = Field(100_000_000, ge=1)
@@ -70,7 +77,7 @@ class Server(_Section):
     """A vLLM server that datagen starts on this machine for the run.
 
     Attributes:
-        args: further arguments of `vllm serve`, in order.
+        args: further arguments of `vllm serve`, in order: `["--tensor-parallel-size", "2"]`.
         start_seconds: how long it may take until it answers.
     """
 
@@ -92,6 +99,7 @@ class Engine(_Section):
         patience: seconds for which no endpoint may answer before the run stops.
         request: further fields of every request, such as `{top_k: 20}` or
             `{chat_template_kwargs: {enable_thinking: false}}`.
+        server: how vLLM is started, where it is.
     """
 
     kind: str = "openai"
@@ -139,9 +147,12 @@ class Stage(_Section):
     """One step of the conversation: a prompt, put to an engine, `repeat` times.
 
     Attributes:
+        prompt: a shipped prompt's name, or the path of a prompt file.
+        engine: the name of one of `engines`.
+        repeat: how often it is asked, one after the other in the same conversation.
         as_turn: for a caption stage, whether the caption also becomes the first turn of the dialogue.
         attempts: how often an unusable answer (cut off, empty, unparsable) is asked for in all.
-        sampling: overrides of the prompt's own sampling.
+        sampling: overrides of the prompt's own sampling: temperature, top_p, max_tokens.
     """
 
     prompt: str
@@ -153,7 +164,13 @@ class Stage(_Section):
 
 
 class Output(_Section):
-    """How the run is written: the size of a shard in bytes, rows a row group, images a part."""
+    """How the run is written.
+
+    Attributes:
+        shard_bytes: about how large a shard is.
+        row_group_rows: the most rows of a row group, which is what a trainer reads at once.
+        part_rows: images a part, the unit of work that a worker takes.
+    """
 
     shard_bytes: int = Field(500 * 10**6, ge=1)
     row_group_rows: int = Field(256, ge=1)

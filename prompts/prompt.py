@@ -18,8 +18,7 @@ _JINJA = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=Fal
 
 _EXAMPLE: dict[str, object] = {"turn": 1, "caption": "説明", "turns": [{"question": "質問", "answer": "答え"}] * 20}
 VARIABLES = frozenset({*_EXAMPLE, "focus"})
-"""What a template may use: `turn` (1-based repetition), `focus`, `caption` (of an earlier stage), and `turns`
-(the dialogue so far, a list of objects with `question` and `answer`)."""
+"""What a template may use, see `Prompt.user`."""
 
 
 class PromptError(ValueError):
@@ -27,7 +26,13 @@ class PromptError(ValueError):
 
 
 class Sampling(BaseModel):
-    """How the model draws its answer; the fields are those of the OpenAI chat API."""
+    """How the model draws its answer; the fields are those of the OpenAI chat API.
+
+    Attributes:
+        temperature: 0 takes the likeliest token.
+        top_p: draws from the likeliest tokens that together have this probability.
+        max_tokens: of the answer; one that is longer is cut off, and asked for again.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,9 +44,11 @@ class Sampling(BaseModel):
 class Answer(BaseModel):
     """The shape of the answer.
 
-    `reads_as` says what it becomes in a row: `caption` (a field `caption`), `turn` (fields `question` and `answer`),
-    `dialogue` (a field `turns`, a list of such pairs), `score` (a judge: fields `score` and `reason`), or another
-    reader of datagen by its name. `schema` is the JSON schema that the server is held to.
+    Attributes:
+        reads_as: what it becomes in a row: `caption` (of a field `caption`), `turn` (of `question` and `answer`),
+            `dialogue` (of `turns`, a list of such pairs), `score` (a judge's `score` and `reason`), or a reader of your
+            own as `package.module:Class`.
+        schema: the JSON schema that the server is held to.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,7 +65,8 @@ class Prompt(BaseModel):
         version: raised when the wording changes.
         purpose: one or two sentences for the reader.
         system: sent when this prompt opens the conversation with its engine.
-        user: the Jinja2 template of the request; see `VARIABLES`.
+        user: the Jinja2 template of the request. It may use `turn` (1, 2, … of a repetition), `focus`, `caption` (of an
+            earlier stage) and `turns` (the dialogue so far, a list of objects with `question` and `answer`).
         instructions: for captions, what a user might have asked; one is drawn when the caption becomes a turn.
         focuses: what the question is about; every repetition in a row gets another one.
         answer: the shape of the answer.

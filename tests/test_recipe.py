@@ -108,7 +108,7 @@ def test_a_misspelt_key_of_an_engine_called_server_names_the_fields_of_an_engine
         ("stages.0", {"prompt": "caption"}, "the field stages.0.engine is missing; add it"),
         ("stages.1.repeat", 99, "stages.1.repeat is 99, but input should be less than or equal to 20"),
         ("stages.1.engine", "vml", "stages.1.engine 'vml' is not an engine: did you mean 'vlm'? (known: vlm)"),
-        ("stages.1.prompt", "qestion_answer", "stages.1.prompt: \"qestion_answer\" is no prompt; did you mean 'question_answer'?"),
+        ("stages.1.prompt", "qestion_answer", "\"qestion_answer\" is no prompt; did you mean 'question_answer'?"),
         ("stages.1.prompt", "no/such.yaml", "stages.1.prompt: There is no prompt 'no/such.yaml'"),
         ("stages.1.sampling", {"temperature": 9}, "stages.1.sampling.temperature is 9"),
         ("stages.1.sampling", {"max_tokens": 1.5}, "stages.1.sampling.max_tokens is 1.5, but input should be"),

@@ -142,5 +142,6 @@ def print_difference(difference: Difference, console: Console) -> None:
         if shown[example.change, example.rule] > _EXAMPLES:
             continue
         sign = ("−", "yellow") if example.change == "newly_dropped" else ("+", "green")
-        hit = on_one_line(f" {example.id[:8]} {example.rule} 「{example.text[:80]}」 ")
+        quoted = f"「{example.text[:80]}」 " if example.text else ""
+        hit = on_one_line(f" {example.id[:8]} {example.rule} {quoted}")
         console.print(styled(sign, hit, (on_one_line(example.evidence[:80]), "dim")), soft_wrap=True)

@@ -82,7 +82,7 @@ def sample_lines(row: dict[str, Any]) -> Iterator[Text]:
         mark = {"user": "問", "assistant": "答"}.get(message["role"], on_one_line(message["role"]))
         yield styled(f"  {mark} {_clipped(message['content'])}")
     for finding in row["findings"]:
-        quoted = on_one_line(f"「{finding['text']}」 {finding['evidence']}")
+        quoted = on_one_line(f"「{finding['text']}」 {finding['evidence']}" if finding["text"] else finding["evidence"])
         yield styled((f"  → {finding['rule']}", "yellow"), f" {quoted}")
     if row["error"]:
         yield styled((f"  → {row['error']['class']}", "red"), f" {_clipped(row['error']['message'])}")
