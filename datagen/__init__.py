@@ -23,9 +23,9 @@ def __getattr__(name: str) -> Any:
     # Late: `import datagen` is light, and `python -m datagen` imports this before the working directory is out of the
     # way (`__main__`).
     if name == "__version__":
-        from importlib.metadata import version
+        from datagen.version import VERSION
 
-        return version("datagen")
+        return VERSION
     if name in __all__:
         from datagen import api
 

@@ -55,9 +55,9 @@ _UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # Typer has 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from datagen import __version__
+        from datagen.version import VERSION
 
-        typer.echo(__version__)
+        typer.echo(VERSION)
         raise typer.Exit
 
 

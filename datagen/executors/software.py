@@ -4,13 +4,12 @@ import hashlib
 import socket
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
-import datagen
-import filters
-import prompts
 from datagen.differences import differences
 from datagen.errors import DatagenError
+from datagen.version import VERSION
 
 _PACKAGES = ("fugashi", "unidic-lite", "lingua-language-detector", "jinja2", "pillow", "numpy", "pyarrow")
 _CODE = (".py", ".txt")
@@ -19,7 +18,7 @@ _CODE = (".py", ".txt")
 @cache
 def software() -> dict[str, str]:
     """Return the versions of what makes, reads and judges answers and pictures, and a digest of this very code."""
-    found = {"datagen": f"{datagen.__version__} ({_code_digest()})"}
+    found = {"datagen": f"{VERSION} ({_code_digest()})"}
     for package in _PACKAGES:
         try:
             found[package] = version(package)
@@ -44,9 +43,11 @@ def check_software(expected: dict[str, str]) -> None:
 def _code_digest() -> str:
     """Return the first 12 hex digits of the SHA-256 of the code; prompts and policies travel with the job."""
     digest = hashlib.sha256()
-    for package in (datagen, filters, prompts):
-        folder = Path(str(package.__file__)).parent
+    for package in ("datagen", "filters", "prompts"):
+        spec = find_spec(package)
+        assert spec is not None
+        folder = Path(str(spec.origin)).parent
         for path in sorted(path for path in folder.rglob("*") if path.suffix in _CODE):
-            digest.update(f"{package.__name__}/{path.relative_to(folder).as_posix()}\0".encode())
+            digest.update(f"{package}/{path.relative_to(folder).as_posix()}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

@@ -14,11 +14,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from datagen import __version__
 from datagen.console import shown
 from datagen.errors import DatagenError
 from datagen.files.writing import write_text
 from datagen.inspection import labels
+from datagen.version import VERSION
 
 COLOURS = 10
 """How many rules the style can tell apart."""
@@ -46,7 +46,7 @@ def render(template: str, code: tuple[str, ...], **context: Any) -> str:
             style=Markup(style),  # noqa: S704 (our own file)
             script=Markup(script),  # noqa: S704
             content_security_policy=policy,
-            version=__version__,
+            version=VERSION,
             **context,
         )
     )

@@ -13,7 +13,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datagen import __version__
 from datagen.executors import mapped
 from datagen.files.reading import open_parquet
 from datagen.inspection.stored_rows import StoredRows
@@ -22,6 +21,7 @@ from datagen.sources.reading.stored_conversations import fault_of, id_of, messag
 from datagen.store.judging import VERDICTS, judge_rows, was_judged
 from datagen.store.policies import CarriedPolicy, mark_of
 from datagen.store.run_directory import usable
+from datagen.version import VERSION
 from filters import Policy, PolicyError, Rule, load_policy
 
 _ROWS_A_CALL = 2048
@@ -114,7 +114,7 @@ def covers(manifest: dict[str, Any], policy: Policy) -> bool:
         judged = load_policy({"rules": manifest["policy"]["rules"]})
     except PolicyError:
         return False
-    if manifest["datagen"] != __version__ or judged.digest != manifest["policy"]["digest"]:
+    if manifest["datagen"] != VERSION or judged.digest != manifest["policy"]["digest"]:
         return False
     settings = {rule.name: _settings(entry) for rule, entry in _entries(judged)}
     return all(settings.get(rule.name) == _settings(entry) for rule, entry in _entries(policy))

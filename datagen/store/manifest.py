@@ -13,13 +13,13 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from datagen import __version__
 from datagen.errors import DatagenError
 from datagen.files.reading import reading
 from datagen.files.writing import write_json, write_text
 from datagen.records import SCHEMA_VERSION, STATES
+from datagen.version import VERSION
 
-PROVENANCE = {"datagen": __version__, "schema": SCHEMA_VERSION}
+PROVENANCE = {"datagen": VERSION, "schema": SCHEMA_VERSION}
 """Stands at the head of every manifest."""
 FOLDERS = {"kept": "train", "dropped": "dropped", "failed": "failed"}
 """Where the shards of a state lie."""

@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from datagen import __version__
 from datagen.errors import DatagenError
 from datagen.inspection.difference_page import write_difference_page
 from datagen.inspection.recutting import compare_runs, recut, what_if
@@ -19,6 +18,7 @@ from datagen.inspection.stored_rows import StoredRows
 from datagen.inspection.verdicts import covers, judged_side
 from datagen.pipeline.run import run
 from datagen.store.manifest import read_manifest
+from datagen.version import VERSION
 from filters import Finding, load_policy
 from tests.conftest import started_fake_server
 from tests.inspection.conftest import WritePolicy, made_recipe, rows_of
@@ -63,7 +63,7 @@ def test_a_word_list_that_changed_is_read_anew(tmp_path: Path) -> None:
     words.write_text("犬\n", encoding="utf-8")
     policy = load_policy({"rules": [{"rule": "harmful_words", "settings": {"path": str(words)}}]})
     manifest = {
-        "datagen": __version__,
+        "datagen": VERSION,
         "failures": {},
         "policy": {"name": "words", "digest": policy.digest, "rules": policy.to_dict()["rules"]},
     }

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datagen import __version__
 from datagen.errors import DatagenError
 from datagen.files.writing import digest_of, json_text
 from datagen.jicvqa.benchmark import editions
@@ -23,6 +22,7 @@ from datagen.jicvqa.benchmark.questions import Question
 from datagen.jicvqa.benchmark.tables import ImageRow
 from datagen.jicvqa.distractors.design import Design, nearest_design
 from datagen.jicvqa.distractors.distractors import Distractors, counts_of, named_sets
+from datagen.version import VERSION
 from filters.errors import nearest
 
 
@@ -248,7 +248,7 @@ def _manifest(
             "nearest_similarity": round(nearest_similarity, 6),
         }
     return {
-        "datagen": __version__,
+        "datagen": VERSION,
         "table": Path(table).name,
         "table_digest": digest_of("\n".join(f"{q.id}\t{q.category}" for q in questions).encode()),
         "seed": seed,

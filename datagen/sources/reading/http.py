@@ -13,9 +13,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
 from yarl import URL
 
-from datagen import __version__
 from datagen.failures import Failure
 from datagen.retrying import retry_after_seconds
+from datagen.version import VERSION
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
@@ -221,6 +221,6 @@ class Fetcher:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(resolver=_PublicResolver(self._allowed_hosts), limit=0)
-            agent = {"User-Agent": f"datagen/{__version__} (builds image data sets; honours Retry-After)"}
+            agent = {"User-Agent": f"datagen/{VERSION} (builds image data sets; honours Retry-After)"}
             self._session = aiohttp.ClientSession(connector=connector, headers=agent, trust_env=False)
         return self._session
