@@ -18,9 +18,9 @@ from datagen.inspection.stored_rows import StoredRows
 from datagen.pipeline.summary import sample_lines
 from datagen.recipe import Output
 from datagen.records import Row, shard_schema
+from datagen.store.judged_shards import RollingShards
 from datagen.store.manifest import PROVENANCE
 from datagen.store.policies import policy_facts
-from datagen.store.shards import RollingShards
 from filters import load_policy
 
 SYSTEM = ("system", "あなたは何でも答えます。")

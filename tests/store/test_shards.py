@@ -14,9 +14,9 @@ from datagen.errors import DatagenError
 from datagen.pictures.picture import Picture
 from datagen.recipe import Output
 from datagen.records import IMAGE, Row
-from datagen.store import shards
 from datagen.store.journal import Journal
-from datagen.store.shards import RollingShards, Shard, row_groups, write_shard
+from datagen.store.judged_shards import RollingShards
+from datagen.store.shards import Shard, row_groups, write_shard
 
 CAP = 10_000
 
@@ -86,7 +86,7 @@ def test_what_filter_takes_from_large_row_groups_is_written_in_small_ones(tmp_pa
 
 
 def test_a_row_that_no_reader_opens_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "_MOST_CELL_BYTES", 5000)
+    monkeypatch.setattr("datagen.store.judged_shards.MOST_CELL_BYTES", 5000)
     schema = pa.schema({"id": pa.string()})
     (tmp_path / "train").mkdir()
     rolling = RollingShards(tmp_path / "train", "kept", schema, Output())
