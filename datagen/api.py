@@ -4,11 +4,11 @@ Everything the command line does is here with values in place of printed lines. 
 given, and all of it works inside a running event loop.
 """
 
-import html
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +22,7 @@ from datagen.inspection.difference import Difference
 from datagen.inspection.explain import find_row
 from datagen.inspection.recutting import recut as recut_run
 from datagen.inspection.report import Report, report_of
-from datagen.inspection.thumbnails import thumbnail
+from datagen.notebook import ShownRow, ShownRows, told
 from datagen.pipeline.filtering import filter_rows
 from datagen.pipeline.preview import preview_rows
 from datagen.pipeline.run import run as run_recipe
@@ -36,43 +36,6 @@ from filters import Policy
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-_COLOURS = {"kept": "#2a7f3f", "dropped": "#a86a00", "failed": "#b00020"}
-
-
-class Shown(dict[str, Any]):
-    """A row as a mapping, which shows itself with its pictures in a notebook.
-
-    Its columns are those of docs/data.md; `images` holds the encoded bytes of each picture.
-    """
-
-    def _repr_html_(self) -> str:
-        """Return the row for a notebook: pictures, conversation, findings; no script, and nothing from elsewhere."""
-        pictures = "".join(
-            f'<img src="{thumbnail(image["bytes"])}" style="max-height:160px;margin:0 8px 4px 0">'
-            for image in self["images"]
-        )
-        lines = [f'<b style="color:{_COLOURS[self["state"]]}">{self["state"]}</b> {_escaped(self["key"])}']
-        lines += [_escaped(self["caption"])] if self["caption"] else []
-        marks = {"user": "問", "assistant": "答", "system": "指示"}
-        lines += [f"{marks.get(said['role'], '')} {_escaped(said['content'])}" for said in self["messages"]]
-        for finding in self["findings"]:
-            quoted = f"「{finding['text']}」" if finding["text"] else ""
-            lines.append(_escaped(f"→ {finding['rule']} {quoted} {finding['evidence']}"))
-        lines += [_escaped(f"{score['name']} {score['value']:g} {score['reason']}") for score in self["scores"]]
-        if self["error"]:
-            lines.append(_escaped(f"→ {self['error']['class']}: {self['error']['message']}"))
-        return f"<div>{pictures}<div>{'<br>'.join(lines)}</div></div>"
-
-
-class Rows(list[Shown]):
-    """Rows that show themselves one below the other in a notebook."""
-
-    note: str = ""
-
-    def _repr_html_(self) -> str:
-        """Return the rows for a notebook."""
-        return "<hr>".join([*(row._repr_html_() for row in self), *([_escaped(self.note)] if self.note else [])])
 
 
 @dataclass(frozen=True)
@@ -93,7 +56,7 @@ class Run:
         counts: Mapping[str, int] = self.manifest["counts"]
         return counts
 
-    def rows(self, state: State = "kept") -> Iterator[Shown]:
+    def rows(self, state: State = "kept") -> Iterator[ShownRow]:
         """Yield the rows of a state with their pictures, in the order of the shards; few are in memory at a time."""
         import pyarrow.parquet as pq
 
@@ -101,7 +64,11 @@ class Run:
             if shard["state"] == state:
                 with pq.ParquetFile(self.path.absolute() / shard["path"]) as file:
                     for batch in file.iter_batches(64):
-                        yield from map(_shown, batch.to_pylist())
+                        yield from map(ShownRow.of, batch.to_pylist())
+
+    def first(self, count: int = 4, state: State = "kept") -> ShownRows:
+        """Return the first rows of a state, which show themselves in a notebook."""
+        return ShownRows(islice(self.rows(state), count))
 
     def explain(self, row: str) -> dict[str, Any]:
         """Return everything that is known of a row, by its id, the beginning of it, or the key.
@@ -146,7 +113,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         """Return the accounting for a notebook."""
-        return f"<b>{_escaped(str(self.path))}</b><br>{_escaped(_accounting(self.counts))}"
+        return told(str(self.path), _accounting(self.counts))
 
 
 def load_recipe(source: str | Path | Mapping[str, Any], **options: Any) -> Recipe:
@@ -180,17 +147,17 @@ def load_policy(source: str | Path | Mapping[str, Any] | Policy) -> Policy:
     return source if isinstance(source, Policy) else read_policy(source)
 
 
-def preview(recipe: Recipe, count: int = 4, console: Console | None = None) -> Rows:
+def preview(recipe: Recipe, count: int = 4, console: Console | None = None) -> ShownRows:
     """Converse about a few images and return the rows, which show themselves in a notebook; nothing is written.
 
     Raises:
         DatagenError: as for a run.
     """
     previewed = preview_rows(recipe, count, console or _silent())
-    rows = Rows()
+    rows = ShownRows()
     for row, pictures in previewed.rows:
         images = [{"bytes": picture.data, "path": None} for picture in pictures]
-        rows.append(_shown({**row.model_dump(by_alias=True), "images": images}))
+        rows.append(ShownRow.of({**row.model_dump(by_alias=True), "images": images}))
     rows.note = previewed.estimate()
     return rows
 
@@ -280,12 +247,6 @@ def _judged(rows: list[Mapping[str, Any]], policy: Policy) -> list[dict[str, Any
     return made
 
 
-def _shown(row: Mapping[str, Any]) -> Shown:
-    lists = dict.fromkeys(("images", "messages", "findings", "scores"), ())
-    known = {name: value for name, value in row.items() if value is not None}
-    return Shown({"key": row.get("id", ""), "caption": "", "error": None, **lists, **known})
-
-
 def _accounting(counts: Mapping[str, int]) -> str:
     return (
         f"{counts['inputs']:,} inputs = {counts['kept']:,} kept + {counts['dropped']:,} dropped + "
@@ -295,7 +256,3 @@ def _accounting(counts: Mapping[str, int]) -> str:
 
 def _silent() -> Console:
     return PlainConsole(quiet=True)
-
-
-def _escaped(text: object) -> str:
-    return html.escape(str(text))

@@ -67,7 +67,17 @@ class PlainConsole(Console):
     """A console that shows every string as it is, and falls silent when nobody reads it any more."""
 
     def __init__(self, *, stderr: bool = False, soft_wrap: bool = False, quiet: bool = False) -> None:
-        super().__init__(stderr=stderr, soft_wrap=soft_wrap, quiet=quiet, markup=False, emoji=False, highlight=False)
+        stream = sys.stderr if stderr else sys.stdout
+        super().__init__(
+            stderr=stderr,
+            soft_wrap=soft_wrap,
+            quiet=quiet,
+            markup=False,
+            emoji=False,
+            highlight=False,
+            # FORCE_COLOR asks for colours where there is no terminal (notebooks set it), not for lines drawn over.
+            force_interactive=None if stream and stream.isatty() else False,
+        )
 
     def render_str(self, text: str, **options: object) -> Text:
         """Make the text of a string, as everything does that prints one."""

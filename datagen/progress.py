@@ -2,12 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
-import rich.progress
 from rich.console import Console
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
 from rich.text import Text
 
 from datagen.console import PlainConsole
@@ -41,7 +43,7 @@ class ProgressLine:
         self._before = before
         self._started = time.monotonic()
         self._plain_shown = self._started
-        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_interactive else None
 
     def __enter__(self) -> "ProgressLine":
         if self._live is not None:
@@ -69,18 +71,40 @@ class ProgressLine:
 
 def tracked(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
     """Yield the items, showing how many of `total` have passed and the time left, on standard error."""
+    with counted(label, total) as advance:
+        for item in items:
+            yield item
+            advance(1)
+
+
+@contextmanager
+def counted(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Yield what has to be told of finished steps, and show how many of `total` there are, and the time left."""
     console = PlainConsole(stderr=True)
-    if console.is_terminal:
-        yield from rich.progress.track(items, label, total, console=console, transient=True)
+    if console.is_interactive:
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        with ProgressBar(*columns, console=console, transient=True) as bar:
+            task = bar.add_task(label, total=total)
+            yield lambda steps: bar.advance(task, steps)
         return
     started = shown = time.monotonic()
-    for number, item in enumerate(items, start=1):
-        yield item
+    done = 0
+
+    def advance(steps: int) -> None:
+        nonlocal shown, done
+        done += steps
         now = time.monotonic()
         if now - shown >= PLAIN_SECONDS:
             shown = now
-            left = duration((total - number) * (now - started) / number)
-            console.print(f"{label}: {number:,}/{total:,} · {left} left", soft_wrap=True)
+            left = duration((total - done) * (now - started) / max(done, 1))
+            console.print(f"{label}: {done:,}/{total:,} · {left} left", soft_wrap=True)
+
+    yield advance
 
 
 def progress_text(total: int, before: Counter[str], workers: Sequence[Progress], seconds: float) -> str:

@@ -17,7 +17,7 @@ LAYERS = (
     {"access", "files", "progress"},
     {"recipe"},
     {"recipe_file", "pictures", "executors"},
-    {"sources", "engines"},
+    {"sources", "engines", "notebook"},
     {"stages", "store"},
     {"pipeline", "exporters", "inspection", "jicvqa"},
     {"api", "cli"},

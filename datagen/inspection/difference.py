@@ -15,6 +15,7 @@ from datagen.files.plain_names import plain_names
 from datagen.files.writing import appearing, write_text
 from datagen.inspection.stored_rows import MEMORY
 from datagen.inspection.verdicts import Side
+from datagen.notebook import table, told
 
 ROWS_FILE = "difference.parquet"
 SUMMARY_FILE = "difference.json"
@@ -111,6 +112,16 @@ class Difference:
     def to_json(self) -> str:
         """Return the difference for machines."""
         return TypeAdapter(Difference).dump_json(self, indent=2).decode()
+
+    def _repr_html_(self) -> str:
+        """Return what changes for a notebook."""
+        states = [(found.before, found.after, found.rows) for found in self.transitions]
+        rules = [(found.rule, found.newly_dropped, found.newly_kept) for found in self.rules]
+        return (
+            told(f"{self.before} → {self.after}")
+            + table(("before", "after", "rows"), states)
+            + table(("rule", "newly dropped", "newly kept"), rules)
+        )
 
 
 _JOINED = """

@@ -11,6 +11,7 @@ from datagen.inspection.distributions import Distribution, Script, distributions
 from datagen.inspection.hit_rates import Grouping, Overlap, RuleHits, groupings, overlap, rule_hits
 from datagen.inspection.marks import Precision, UnusedMarks, reviewed
 from datagen.inspection.stored_rows import StoredRows
+from datagen.notebook import table, told
 
 _PROVENANCE = ("datagen", "schema", "recipe", "output", "policy", "shards")
 
@@ -63,6 +64,13 @@ class Report:
     def to_json(self) -> str:
         """Return the report for machines."""
         return TypeAdapter(Report).dump_json(self, indent=2).decode()
+
+    def _repr_html_(self) -> str:
+        """Return the hits of every rule for a notebook; `datagen report --html` has all of it."""
+        counts = ", ".join(f"{count:,} {name}" for name, count in self.counts.items())
+        hits = [(rule.rule, rule.action, rule.rows, rule.rate, rule.only, rule.decided) for rule in self.rules]
+        columns = ("rule", "action", "hits", "hit rate", "only it", "kept without it")
+        return told(self.run, f"{self.policy}: {counts}") + table(columns, hits)
 
 
 _FAILURES = """

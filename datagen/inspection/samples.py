@@ -6,7 +6,7 @@ from typing import Any
 
 from datagen.inspection.evidence import Piece, pieces
 from datagen.inspection.stored_rows import StoredRows
-from datagen.inspection.thumbnails import thumbnail
+from datagen.pictures.thumbnails import thumbnail
 
 Findings = list[dict[str, Any]]
 MOST_CARDS = 240

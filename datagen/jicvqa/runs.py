@@ -2,12 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
-
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from datagen.console import PlainConsole, pasteable
 from datagen.errors import DatagenError
@@ -22,6 +20,7 @@ from datagen.jicvqa.distractors.distractors import Method, load_distractors
 from datagen.jicvqa.distractors.ranking import RankingChoice, rank_classes
 from datagen.jicvqa.evaluation.evaluation import Settings
 from datagen.jicvqa.models import Server
+from datagen.progress import counted
 
 _CONSOLE = PlainConsole(soft_wrap=True)
 
@@ -47,7 +46,7 @@ def make_distractors(
     made = distractors_file.make_distractors(lists, *by_names, method, table_counts)
     if ranking:
         with _served(server, out.parent) as served:
-            ranked = rank_classes(lists, ranking, served, out.with_suffix(".answers.jsonl"), _progress)
+            ranked = rank_classes(lists, ranking, served, out.with_suffix(".answers.jsonl"), counted)
         made = distractors_file.make_distractors(lists, *ranked, method, table_counts)
     write_text(out, made.text())
     for name, part in made.subsets.items():
@@ -121,8 +120,8 @@ def audit_benchmark(
         from datagen.jicvqa.audit.text_player import ask_without_pictures
 
         with _served(server, report) as served:
-            extra = ask_without_pictures(benchmark.questions, questions, served, _progress)
-    with _progress("auditing", len(benchmark.subsets)) as advance:
+            extra = ask_without_pictures(benchmark.questions, questions, served, counted)
+    with counted("auditing", len(benchmark.subsets)) as advance:
         found = audit(benchmark, gates, extra=extra, advance=advance)
     write_text(report / "audit.json", json_text(found.document()))
     write_text(report / "audit.html", audit_page(found, gates))
@@ -162,7 +161,7 @@ def evaluate_model(folder: Path, out: Path | None, settings: Settings, server: S
     name = Path(server.model).name or "model"
     own = out or _beside(folder, f"-{name}")
     with _served(server, own) as served:
-        items = evaluate(benchmark, settings, served, own, _progress, limit)
+        items = evaluate(benchmark, settings, served, own, counted, limit)
     results = summarise(served.model or name, items, settings.form == "letters")
     write_items(own / "items.parquet", items)
     write_text(own / "results.json", json_text(results.document()))
@@ -203,7 +202,7 @@ def _pictures(
     if not table.embedded and fetching.wanted:
         cache = fetching.cache or _beside(out, "-downloads")
         urls = [row.url for row in rows if row.url and not row.place]
-        with _progress("downloading", len(set(urls))) as advance:
+        with counted("downloading", len(set(urls))) as advance:
             dead, unreached = download(urls, cache, fetching.allow_private_hosts, fetching.retry_dead, advance)
         if unreached and not fetching.drop_unreached:
             url, reason = next(iter(sorted(unreached.items())))
@@ -216,7 +215,7 @@ def _pictures(
         return None, []
     wanted = [row for row in rows if row.place or row.url not in dead]
     lost = [LostPicture(row.id, row.url, dead[row.url]) for row in rows if not row.place and row.url in dead]
-    with _progress("reading pictures", len(wanted)) as advance:
+    with counted("reading pictures", len(wanted)) as advance:
         gathered, unreadable = gather(wanted, reader_of(table, folder, cache), scratch, advance)
     lost += unreadable
     if not gathered:
@@ -246,31 +245,6 @@ def _counts(table: str, lists: ClassLists) -> dict[str, Counter[str]]:
             )
         counts[subsets[0]][row.category] += 1
     return counts
-
-
-@contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar in a terminal, and a line each tenth elsewhere."""
-    if _CONSOLE.is_terminal:
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=_CONSOLE, transient=True) as progress:
-            task = progress.add_task(title, total=total)
-            yield lambda steps: progress.advance(task, steps)
-        return
-    done = 0
-
-    def advance(steps: int) -> None:
-        nonlocal done
-        before, done = done, done + steps
-        if total and done * 10 // total > before * 10 // total:
-            _CONSOLE.print(f"{title}: {done:,} of {total:,}")
-
-    yield advance
 
 
 def _beside(folder: Path, ending: str) -> Path:

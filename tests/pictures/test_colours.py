@@ -8,10 +8,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageCms
 
-from datagen.inspection.thumbnails import thumbnail
 from datagen.jicvqa.benchmark.pictures import _checked
 from datagen.pictures import colours
 from datagen.pictures.picture import Picture, prepare
+from datagen.pictures.thumbnails import thumbnail
 from tests.pictures import profiles
 from tests.pictures.drawing import LIMITS, encoded, quarters, samples_of
 

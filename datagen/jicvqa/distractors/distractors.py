@@ -107,7 +107,7 @@ class SubsetDistractors(_Part):
 class Distractors(_Part):
     """The whole file."""
 
-    format: Literal["datagen.jicvqa.distractors.distractors/1"] = "datagen.jicvqa.distractors.distractors/1"
+    format: Literal["datagen.jicvqa.distractors/1"] = "datagen.jicvqa.distractors/1"
     method: Method
     ranker: Ranker
     classes_source: str = ""
