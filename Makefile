@@ -11,13 +11,17 @@ INSTALLED := $(VENV)/.installed
 # cpu serves models on the CPU; on a machine with an NVIDIA GPU use `make EXTRA=gpu quickstart`.
 EXTRA ?= cpu
 
-.PHONY: quickstart test check format clean
+.PHONY: quickstart test test-fast check format clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/datagen run examples/quickstart.yaml --out runs/quickstart
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# What needs neither Ray nor vLLM nor a browser.
+test-fast: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m "not ray and not vllm and not browser and not slow"
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

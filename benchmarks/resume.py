@@ -23,7 +23,7 @@ from datagen.recipe import Images, Recipe
 from datagen.recipe_file import load_recipe
 from datagen.records import Call, MessageRecord, Row
 from datagen.sources import Entry, Loaded
-from datagen.store.index import Index, Listed, write_index
+from datagen.store.index import Index, IndexEntry, write_index
 from datagen.store.journal import Journal
 from datagen.store.run_directory import RunDirectory
 from prompts import Prompt
@@ -60,7 +60,7 @@ class Names:
         """Nothing is open."""
 
 
-def row_of(listed: Listed, recipe: Recipe, prompt: Prompt) -> Row:
+def row_of(listed: IndexEntry, recipe: Recipe, prompt: Prompt) -> Row:
     """Return a kept row with three turns."""
     stage = recipe.stages[0]
     sampling = prompt.sampling.model_dump_json()

@@ -69,7 +69,7 @@ def _set(document: dict[str, Any], key: str, value: object) -> None:
             target[int(last) if isinstance(target, list) else last] = value
     except (ValueError, IndexError, TypeError, AttributeError) as error:
         raise DatagenError(
-            f"--set {key}: the recipe has no such place; write it as stages.0.prompt, for example."
+            f"--set {key}: the recipe has no such field; write it as stages.0.prompt, for example."
         ) from error
 
 
@@ -83,10 +83,10 @@ def _resolve_paths(document: dict[str, Any], folder: Path) -> None:
     """Make paths absolute, so that workers elsewhere and later calls from elsewhere find the same files."""
 
     def resolved(value: object) -> object:
-        for place in (Path(), folder):
+        for start in (Path(), folder):
             # os.path.exists, because Path.exists raises for names that are too long
-            if isinstance(value, str) and value and os.path.exists(place / value):  # noqa: PTH110
-                return str((place / value).resolve())
+            if isinstance(value, str) and value and os.path.exists(start / value):  # noqa: PTH110
+                return str((start / value).resolve())
         return value
 
     for section, name in _path_fields(document):
@@ -95,16 +95,16 @@ def _resolve_paths(document: dict[str, Any], folder: Path) -> None:
 
 def _path_fields(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     engines, stages = document.get("engines"), document.get("stages")
-    places = [(document.get("source"), "path")]
-    places += [(engine, "weights") for engine in engines.values()] if isinstance(engines, dict) else []
+    paths = [(document.get("source"), "path")]
+    paths += [(engine, "weights") for engine in engines.values()] if isinstance(engines, dict) else []
     named: list[tuple[Any, str]] = [(document, "policy")]
     named += [(stage, "prompt") for stage in stages] if isinstance(stages, list) else []
     # Names without a suffix are those of shipped policies and prompts.
-    places += [
+    paths += [
         (section, name)
         for section, name in named
         if isinstance(section, dict) and str(section.get(name)).endswith((".yaml", ".yml"))
     ]
-    for section, name in places:
+    for section, name in paths:
         if isinstance(section, dict) and name in section:
             yield section, name

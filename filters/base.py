@@ -71,9 +71,9 @@ class Rule(ABC):
 
     def find_in_batch(self, batch: Batch) -> Iterator[tuple[int, Finding]]:
         """Yields (position of the sample, finding); rules that can screen a batch at once override this."""
-        for place, sample in enumerate(batch.samples):
+        for number, sample in enumerate(batch.samples):
             for finding in self.find(sample):
-                yield place, finding
+                yield number, finding
 
     def judge(self, batch: Batch, statistics: RuleStatistics) -> list[tuple[int, Finding]]:
         """Runs the rule over a batch, and counts and times it."""
@@ -81,7 +81,7 @@ class Rule(ABC):
         found = list(self.find_in_batch(batch))
         statistics.seconds += perf_counter() - started
         statistics.samples += len(batch.samples)
-        statistics.hits += len({place for place, _ in found})
+        statistics.hits += len({number for number, _ in found})
         return found
 
 
@@ -98,7 +98,7 @@ class MessageRule(Rule):
 
     @abstractmethod
     def spans(self, message: Message) -> Iterable[Span]:
-        """Yields the places in the message that the rule objects to."""
+        """Yields the spans of the message that the rule objects to."""
 
     def find(self, sample: Sample) -> Iterator[Finding]:
         """Yields what the rule finds in the messages of its role."""
@@ -108,15 +108,15 @@ class MessageRule(Rule):
                 yield from self._findings(message)
 
     def texts(self, content: str) -> list[str]:
-        """The places that the rule objects to in a text, taken as a message of its role; for examples."""
+        """The texts that the rule objects to in a text, taken as a message of its role; for examples."""
         messages = [] if self.role == "caption" else [{"role": self.role, "content": content}]
         return [finding.text for finding in self.find(Sample({"messages": messages, "caption": content}))]
 
     def find_in_batch(self, batch: Batch) -> Iterator[tuple[int, Finding]]:
         """Shows `spans` the messages of the batch that pass the screen."""
-        for place, message in batch.messages(self.role, self.screen):
+        for number, message in batch.messages(self.role, self.screen):
             for finding in self._findings(message):
-                yield place, finding
+                yield number, finding
 
     def _findings(self, message: Message) -> Iterator[Finding]:
         for start, end, evidence in self.spans(message):

@@ -59,10 +59,10 @@ def open_interrogative(text: str) -> str | None:
 
 
 def _is_bound(after: list[Morpheme]) -> bool:
-    for place, morpheme in enumerate(after):
-        binds = morpheme.is_particle("か", "とか") or (place < 5 and morpheme.is_particle("も", "でも"))
+    for index, morpheme in enumerate(after):
+        binds = morpheme.is_particle("か", "とか") or (index < 5 and morpheme.is_particle("も", "でも"))
         # In どうして誰もいないのでしょう the も binds 誰, and どうして still asks.
-        if binds and not (place and _BOUND_ITSELF.fullmatch(after[place - 1].surface)):
+        if binds and not (index and _BOUND_ITSELF.fullmatch(after[index - 1].surface)):
             return True
     return False
 

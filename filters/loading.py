@@ -77,5 +77,5 @@ def _policy(content: object, where: str) -> Policy:
     for key, default in (("name", "unnamed"), ("purpose", "")):
         if not isinstance(content.get(key, default), str):
             raise PolicyError(f"{where}.{key}: {content[key]!r} is no text; write a text.")
-    entries = [checked_entry(entry, f"{where}.rules[{place}]") for place, entry in enumerate(rules)]
+    entries = [checked_entry(entry, f"{where}.rules[{number}]") for number, entry in enumerate(rules)]
     return Policy(str(content.get("name", "unnamed")), str(content.get("purpose", "")), entries)

@@ -23,7 +23,7 @@ class Verdict:
     """What a policy says of one sample.
 
     Attributes:
-        findings: Everything that was found, by message and place.
+        findings: Everything that was found, by message and offset.
         kept: Whether no rule with the action "drop" found anything, and none raised.
         dropped_by: Names of the rules that drop it, sorted.
         error: What a rule raised on this sample, with its name; the sample is not fully judged then. Empty otherwise.
@@ -67,10 +67,10 @@ class Policy:
         self._entries = tuple(dict(entry) for entry in entries)
         self.rules: tuple[Rule, ...] = tuple(rule_of(entry, f"rules[{n}]") for n, entry in enumerate(self._entries))
         names = [rule.name for rule in self.rules]
-        for place, rule_name in enumerate(names):
-            if rule_name in names[:place]:
+        for number, rule_name in enumerate(names):
+            if rule_name in names[:number]:
                 raise PolicyError(
-                    f'rules[{place}]: "{rule_name}" is listed twice; a rule stands once in a policy, remove one. (Two '
+                    f'rules[{number}]: "{rule_name}" is listed twice; a rule stands once in a policy, remove one. (Two '
                     "bounds on one score need a name each.)"
                 )
         self._dropping = frozenset(
@@ -115,20 +115,20 @@ class Policy:
         errors: dict[int, str] = {}
         for rule in self.rules:
             counted = RuleStatistics()
-            for place, finding in _found_by(rule, batch, counted, errors):
-                found.setdefault(place, []).append(finding)
+            for number, finding in _found_by(rule, batch, counted, errors):
+                found.setdefault(number, []).append(finding)
             with self._counting:
                 total = self.statistics[rule.name]
                 total.samples += counted.samples
                 total.hits += counted.hits
                 total.seconds += counted.seconds
         verdicts = [_CLEAN] * len(samples)
-        for place, findings in found.items():
+        for number, findings in found.items():
             findings.sort(key=_order)
             dropped_by = tuple(sorted({finding.rule for finding in findings} & self._dropping))
-            verdicts[place] = Verdict(tuple(findings), not dropped_by, dropped_by)
-        for place, error in errors.items():
-            verdicts[place] = replace(verdicts[place], kept=False, error=error)
+            verdicts[number] = Verdict(tuple(findings), not dropped_by, dropped_by)
+        for number, error in errors.items():
+            verdicts[number] = replace(verdicts[number], kept=False, error=error)
         return verdicts
 
     def _digest(self) -> str:
@@ -152,15 +152,15 @@ def _found_by(
 ) -> Iterable[tuple[int, Finding]]:
     """Returns what a rule finds in a batch; where it raises, sample by sample, with the errors by position."""
     try:
-        return [(place, _checked(finding, place, batch)) for place, finding in rule.judge(batch, counted)]
+        return [(number, _checked(finding, number, batch)) for number, finding in rule.judge(batch, counted)]
     except Exception:
         found: list[tuple[int, Finding]] = []
-        for place, sample in enumerate(batch.samples):
+        for number, sample in enumerate(batch.samples):
             alone = Batch.of(sample)
             try:
-                found += [(place, _checked(finding, at, alone)) for at, finding in rule.judge(alone, counted)]
+                found += [(number, _checked(finding, at, alone)) for at, finding in rule.judge(alone, counted)]
             except Exception as error:
-                errors.setdefault(place, _told(rule, error))
+                errors.setdefault(number, _told(rule, error))
         return found
 
 
@@ -168,12 +168,12 @@ def _told(rule: Rule, error: Exception) -> str:
     return f"the rule {rule.name} raised {type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def _checked(finding: Finding, place: int, batch: Batch) -> Finding:
+def _checked(finding: Finding, number: int, batch: Batch) -> Finding:
     """Makes sure that a finding is one, so that no rule of a user's can spoil what is stored."""
     found = Finding(*finding)
     kinds = (str, int | None, int, int, str, str)
-    if not 0 <= place < len(batch.samples) or not all(map(isinstance, found, kinds)):
-        raise TypeError(f"{finding!r} at {place!r} is no finding in a batch of {len(batch.samples)}")
+    if not 0 <= number < len(batch.samples) or not all(map(isinstance, found, kinds)):
+        raise TypeError(f"{finding!r} at {number!r} is no finding in a batch of {len(batch.samples)}")
     return found
 
 

@@ -123,7 +123,7 @@ def _particle_asks(text: str, match: re.Match[str]) -> str | None:
     elif match.group("after_ka") == "しら":
         asks = last.pos == "助詞"
     else:
-        place = next((n for n in range(len(morphemes) - 1, 0, -1) if morphemes[n].start == match.start()), 0)
-        rhetorical = match.group("after_ka") == "い" and morphemes[place - 1].surface in ("もの", "もん")
-        asks = place > 0 and morphemes[place].is_particle("か") and not rhetorical
+        index = next((n for n in range(len(morphemes) - 1, 0, -1) if morphemes[n].start == match.start()), 0)
+        rhetorical = match.group("after_ka") == "い" and morphemes[index - 1].surface in ("もの", "もん")
+        asks = index > 0 and morphemes[index].is_particle("か") and not rhetorical
     return f"{match.group()} ends the sentence ({shown(morphemes[-3:])})" if asks else None

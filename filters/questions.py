@@ -27,7 +27,7 @@ class Kind(Enum):
 
 
 class Question(NamedTuple):
-    """A question: its place, its sort, and the evidence."""
+    """A question: where it is, its sort, and the evidence."""
 
     start: int
     end: int

@@ -144,11 +144,11 @@ class _Joined:
 
     def __init__(self, samples: Sequence[Sample], role: str) -> None:
         if role == "caption":
-            self.entries = [(place, sample.caption) for place, sample in enumerate(samples) if sample.caption]
+            self.entries = [(number, sample.caption) for number, sample in enumerate(samples) if sample.caption]
         else:
             self.entries = [
-                (place, message)
-                for place, sample in enumerate(samples)
+                (number, message)
+                for number, sample in enumerate(samples)
                 for message in sample.messages
                 if message.role == role
             ]
@@ -161,8 +161,8 @@ class _Joined:
         text, starts, find = self._text, self._starts, screen.search
         match = find(text)
         while match is not None:
-            place = bisect_right(starts, match.start()) - 1
-            if place >= len(self.entries):
+            number = bisect_right(starts, match.start()) - 1
+            if number >= len(self.entries):
                 return
-            yield self.entries[place]
-            match = find(text, starts[place + 1])
+            yield self.entries[number]
+            match = find(text, starts[number + 1])

@@ -144,22 +144,22 @@ def _pairs(text: str) -> list[tuple[int, int, bool]]:
     found: list[tuple[int, int, bool]] = []
     stack: list[tuple[str, int]] = []
     for match in _BRACKET.finditer(text):
-        sign, place = match.group(), match.start()
+        sign, offset = match.group(), match.start()
         if sign == "\n":
-            stack = [] if text.startswith("\n", place + 1) else [entry for entry in stack if entry[0] not in "\"'"]
+            stack = [] if text.startswith("\n", offset + 1) else [entry for entry in stack if entry[0] not in "\"'"]
             continue
-        if sign == "'" and _APOSTROPHE.match(text, max(0, place - 1)):
+        if sign == "'" and _APOSTROPHE.match(text, max(0, offset - 1)):
             continue
         opener = _CLOSERS.get(sign, sign)
         level = next((n for n in range(len(stack) - 1, -1, -1) if stack[n][0] == opener), None)
         if sign in _PAIRS and (sign not in "\"'" or level is None):
             if len(stack) < _DEEPEST:
-                stack.append((sign, place))
+                stack.append((sign, offset))
         elif level is not None:
             opened = stack[level][1]
             # 【】 opens a line as a heading and stands within one as quotation marks.
             is_title = opener == "【" and text[opened - 1 : opened] not in ("", "\n")
-            found.append((opened, place, opener in _QUOTES or is_title))
+            found.append((opened, offset, opener in _QUOTES or is_title))
             del stack[level:]
     return found
 

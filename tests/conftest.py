@@ -24,7 +24,31 @@ from datagen.recipe import Recipe
 from datagen.recipe_file import load_recipe
 
 ROOT = Path(__file__).parent.parent
+_NEEDS = {"tiny_server": "vllm", "quickstart": "vllm", "browser": "browser"}
+"""The fixtures by which a test is known to need more than this process; what starts Ray carries its mark itself."""
 TINY_MODEL = ROOT / "examples" / "tiny_vlm" / "model"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests the marks of the fixtures that they use."""
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if mark := _NEEDS.get(fixture):
+                item.add_marker(mark)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let a test start Ray only where its marks say so: `make test-fast` leaves such tests out."""
+    marked = any(item.get_closest_marker(mark) for mark in ("ray", "vllm"))
+    ray.init = _INIT if marked else _refuse_ray
+
+
+_INIT = ray.init
+
+
+def _refuse_ray(*_: object, **__: object) -> None:
+    raise AssertionError("this test starts Ray; mark it with @pytest.mark.ray, or let it work in this process")
 
 
 class FakeServer:

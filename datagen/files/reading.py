@@ -17,7 +17,7 @@ from datagen.errors import DatagenError, system_error
 from datagen.files.plain_names import plain_names
 
 _SENSELESS = (None, errno.EINVAL)
-"""EINVAL: a damaged file led to a place that no file has."""
+"""EINVAL: a damaged file led to an offset that no file has."""
 
 
 @contextmanager

@@ -163,13 +163,13 @@ FROM by_rule GROUP BY rule ORDER BY count(*) DESC, rule
 """
 _EXAMPLES_OF_EACH = """
 WITH placed AS (
-    SELECT *, row_number() OVER (PARTITION BY change, rule ORDER BY alone DESC, md5(id)) AS place FROM by_rule
+    SELECT *, row_number() OVER (PARTITION BY change, rule ORDER BY alone DESC, md5(id)) AS rank FROM by_rule
 ), chosen AS (
-    SELECT change, rule, id, place, [found FOR found IN findings IF found.rule = rule][1] AS finding
-    FROM placed WHERE place <= ?
+    SELECT change, rule, id, rank, [found FOR found IN findings IF found.rule = rule][1] AS finding
+    FROM placed WHERE rank <= ?
 )
 SELECT change, rule, id, finding.message, finding.start, finding."end", finding.text, finding.evidence
-FROM chosen ORDER BY change, rule, place
+FROM chosen ORDER BY change, rule, rank
 """
 
 

@@ -27,7 +27,7 @@ def write_difference_page(difference: Difference, page: Path, before: Path, afte
         difference=difference,
         cards=cards,
         run=str(before),
-        colours={change.rule: place % COLOURS for place, change in enumerate(difference.rules)},
+        colours={change.rule: number % COLOURS for number, change in enumerate(difference.rules)},
         states={**labels.STATES, **labels.CHANGES},
     )
     write_page(page, text)

@@ -29,9 +29,9 @@ def pieces(text: str, findings: Iterable[Mapping[str, Any]], most: int = MOST_CH
     length = len(text)
     if length > most:
         length = min(length, max(most, min((end for _, end, _ in spans), default=0) + _BEHIND))
-    places = sorted({0, length, *(place for span in spans for place in span[:2] if place < length)})
+    offsets = sorted({0, length, *(offset for span in spans for offset in span[:2] if offset < length)})
     found = [
         Piece(text[start:end], tuple(sorted({rule for first, last, rule in spans if first <= start and end <= last})))
-        for start, end in itertools.pairwise(places)
+        for start, end in itertools.pairwise(offsets)
     ]
     return [*found, Piece(" …", ())] if length < len(text) else found

@@ -39,7 +39,7 @@ def find_row(run: Path, name: str) -> dict[str, Any]:
         if len(exact) > 1:
             ids = ", ".join(row["id"] for row in exact)
             raise DatagenError(f"'{name}' fits several rows: {ids}; give more of the id.")
-        shard, number = stored.place(exact[0]["row"])
+        shard, number = stored.location(exact[0]["row"])
         return exact[0] | {
             "shard": str(shard),
             "number": number,
@@ -104,7 +104,7 @@ def _conversation(row: dict[str, Any]) -> Iterator[Text]:
         text = styled(content)
         for finding in row["findings"] or []:
             if finding["message"] == turn:
-                start, end = (len(shown(content[: finding[place]])) for place in ("start", "end"))
+                start, end = (len(shown(content[: finding[bound]])) for bound in ("start", "end"))
                 text.stylize(_MARK, start, end)
         yield Text.assemble((f"{on_one_line(mark)}  ", "bold"), text)
 

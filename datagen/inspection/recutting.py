@@ -47,14 +47,14 @@ def recut(run: Path, policy: Policy, out: Path | None) -> tuple[Difference, dict
         refuse_overlap(out, run)
     with tempfile.TemporaryDirectory(
         prefix="datagen-", dir=out.parent if out and out.parent.exists() else None
-    ) as place:
+    ) as folder:
         with StoredRows(run) as stored:
             if not stored.judged:
                 raise DatagenError(
                     f"{run} has no row that a policy could judge: all {stored.counts['inputs']:,} failed."
                 )
-            own = run_side(stored, Path(place) / "own.parquet")
-        side = judged_side(run, policy, Path(place) / "verdicts.parquet")
+            own = run_side(stored, Path(folder) / "own.parquet")
+        side = judged_side(run, policy, Path(folder) / "verdicts.parquet")
         if out is None:
             return compare(own, side), None
         directory = RunDirectory(out.absolute())
@@ -71,9 +71,9 @@ def what_if(source: Path, before: Policy, after: Policy, out: Path) -> Differenc
         DatagenError: the input cannot be read.
     """
     refuse_overlap(out, source)
-    with tempfile.TemporaryDirectory(prefix="datagen-") as place:
-        one = judged_side(source, before, Path(place) / "before.parquet")
-        other = judged_side(source, after, Path(place) / "after.parquet")
+    with tempfile.TemporaryDirectory(prefix="datagen-") as folder:
+        one = judged_side(source, before, Path(folder) / "before.parquet")
+        other = judged_side(source, after, Path(folder) / "after.parquet")
         return compare(one, other, out)
 
 

@@ -48,4 +48,4 @@ def write_report_page(run: Path, page: Path, seed: int = 0) -> Report:
 def colours_of(stored: StoredRows) -> dict[str, int]:
     """Return a colour for every rule that the policy or a finding names."""
     found = [rule for (rule,) in stored.ask("SELECT DISTINCT rule FROM found ORDER BY rule")]
-    return {rule: place % COLOURS for place, rule in enumerate(dict.fromkeys([*stored.rules, *found]))}
+    return {rule: number % COLOURS for number, rule in enumerate(dict.fromkeys([*stored.rules, *found]))}

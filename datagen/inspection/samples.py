@@ -69,10 +69,10 @@ WITH each AS (
 ), placed AS (
     SELECT row, most, row_number() OVER (
         PARTITION BY class, alone ORDER BY md5(concat($seed, '/', row // $neighbours)), md5(concat($seed, '/', row))
-    ) AS place
+    ) AS rank
     FROM each
 )
-SELECT DISTINCT row FROM placed WHERE place <= most ORDER BY row
+SELECT DISTINCT row FROM placed WHERE rank <= most ORDER BY row
 """
 
 
@@ -112,7 +112,7 @@ def take_cards(
 
 
 def _card(row: Mapping[str, Any], findings: Findings, stored: StoredRows) -> Card:
-    shard, number = stored.place(row["row"])
+    shard, number = stored.location(row["row"])
 
     def marked(text: str | None, message: int) -> tuple[Piece, ...]:
         return tuple(pieces(text or "", [finding for finding in findings if finding["message"] == message]))

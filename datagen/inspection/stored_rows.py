@@ -1,8 +1,8 @@
 """The rows of a finished run, or of what `datagen filter` wrote, as two small tables that questions are put to.
 
 The shards are scanned once, and their pictures never. What is kept of a row is numbers: `rows` has one line a row, with
-its place, state, lengths and tokens, `found` one a finding, with the answer that it is in. Both live in DuckDB, which
-moves them to disk when they outgrow its memory, so that a run of any length can be inspected.
+its location, state, lengths and tokens, `found` one a finding, with the answer that it is in. Both live in DuckDB,
+which moves them to disk when they outgrow its memory, so that a run of any length can be inspected.
 """
 
 import tempfile
@@ -47,8 +47,8 @@ CASE WHEN regexp_matches({0}, '[\x{{3041}}-\x{{30FA}}\x{{FF66}}-\x{{FF9D}}]') TH
 """
 # A turn begins with a question. A greeting before the first one belongs to it, tools to the turn that calls them.
 _TURNS = """
-greatest(1, len([message FOR message, place IN {0}
-    IF message.role = 'user' AND (place = 1 OR {0}[place - 1].role <> 'user')]))
+greatest(1, len([message FOR message, position IN {0}
+    IF message.role = 'user' AND (position = 1 OR {0}[position - 1].role <> 'user')]))
 """
 _ROWS = """
 CREATE TEMP TABLE rows AS
@@ -209,7 +209,7 @@ class StoredRows:
                         file.read_row_group(group)
             raise DatagenError(f"The shards of {self.run} cannot be read: {str(error).splitlines()[0]}") from error
 
-    def place(self, row: int) -> tuple[Path, int]:
+    def location(self, row: int) -> tuple[Path, int]:
         """Return the shard of a row, and its number in it."""
         return self.files[row >> 32], row & 0xFFFFFFFF
 
@@ -224,13 +224,13 @@ class StoredRows:
         for row in sorted(set(rows)):
             by_file.setdefault(row >> 32, []).append(row & 0xFFFFFFFF)
         columns = [name for name in self.columns if pictures or name not in ("image", "images")]
-        for number, places in by_file.items():
-            for place, found in _single_rows(self.files[number], places, columns):
+        for number, wanted in by_file.items():
+            for number_in_file, found in _single_rows(self.files[number], wanted, columns):
                 head = {**_EMPTY, "key": found["id"]}
                 found = row_as_now(found) if self.schema_1 else found
                 if found.get("image") and not found.get("images"):  # of a table that is not ours
                     found = {**found, "images": [found["image"]]}
-                yield {**head, **found, "row": (number << 32) + place, "messages": messages_of(found)}
+                yield {**head, **found, "row": (number << 32) + number_in_file, "messages": messages_of(found)}
 
     def _view(self) -> None:
         """Make the view `stored`, in which columns that the shards have not stand empty."""
@@ -250,15 +250,15 @@ class StoredRows:
         )
 
 
-def _single_rows(path: Path, places: list[int], columns: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield rows of a Parquet file with their places; one row group is in memory at a time."""
+def _single_rows(path: Path, wanted: list[int], columns: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield rows of a Parquet file with their numbers; one row group is in memory at a time."""
     with open_parquet(path, CUT_AGAIN) as file:
         first = 0
         for group in range(file.num_row_groups):
             behind = first + file.metadata.row_group(group).num_rows
-            inside = [place for place in places if first <= place < behind]
+            inside = [number for number in wanted if first <= number < behind]
             if inside:
-                rows = file.read_row_group(group, columns).take([place - first for place in inside])
+                rows = file.read_row_group(group, columns).take([number - first for number in inside])
                 yield from zip(inside, rows.to_pylist(), strict=True)
             first = behind
 

@@ -169,9 +169,9 @@ def _judge_groups(path: Path, number: int, groups: list[int], policy: CarriedPol
         first = (number << 32) + sum(file.metadata.row_group(group).num_rows for group in range(groups[0]))
     numbers: list[int] = []
     samples: list[dict[str, Any]] = []
-    for place, row in enumerate(rows, start=first):
+    for number, row in enumerate(rows, start=first):
         if was_judged(row) if stored else not fault_of(row):
-            numbers.append(place)
+            numbers.append(number)
             caption = row.get("caption")
             samples.append(
                 {

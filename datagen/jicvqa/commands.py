@@ -117,7 +117,7 @@ def audit(
     in_flight: InFlight = 32,
     questions: Annotated[int, typer.Option(min=1, help="Questions a subset for the text-only model.")] = 200,
 ) -> None:
-    """Look for leaks, uneven places, confusable names and duplicates; exits with 1 when a gate fails."""
+    """Look for leaks, uneven positions, confusable names and duplicates; exits with 1 when a gate fails."""
     from datagen.jicvqa import runs
 
     server = _server(endpoint, model, api_key_env, in_flight)

@@ -201,7 +201,7 @@ def _pictures(
     cache = None
     if not table.embedded and fetching.wanted:
         cache = fetching.cache or _beside(out, "-downloads")
-        urls = [row.url for row in rows if row.url and not row.place]
+        urls = [row.url for row in rows if row.url and not row.path]
         with counted("downloading", len(set(urls))) as advance:
             dead, unreached = download(urls, cache, fetching.allow_private_hosts, fetching.retry_dead, advance)
         if unreached and not fetching.drop_unreached:
@@ -211,10 +211,10 @@ def _pictures(
                 f"command again, what was fetched is kept in {cache}; or build without them with --drop-unreached."
             )
         dead |= unreached
-    elif not table.embedded and not any(row.place for row in rows):
+    elif not table.embedded and not any(row.path for row in rows):
         return None, []
-    wanted = [row for row in rows if row.place or row.url not in dead]
-    lost = [LostPicture(row.id, row.url, dead[row.url]) for row in rows if not row.place and row.url in dead]
+    wanted = [row for row in rows if row.path or row.url not in dead]
+    lost = [LostPicture(row.id, row.url, dead[row.url]) for row in rows if not row.path and row.url in dead]
     with counted("reading pictures", len(wanted)) as advance:
         gathered, unreadable = gather(wanted, reader_of(table, folder, cache), scratch, advance)
     lost += unreadable

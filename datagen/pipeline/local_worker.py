@@ -26,10 +26,10 @@ def make_parts_here(job: Job, numbers: Sequence[int], line: ProgressLine, check:
 
 
 async def _make(worker: Worker, numbers: Sequence[int], line: ProgressLine, check: Callable[[], None]) -> Progress:
-    places = asyncio.Semaphore(PARTS_AT_ONCE)
+    slots = asyncio.Semaphore(PARTS_AT_ONCE)
 
     async def make(number: int) -> None:
-        async with places:
+        async with slots:
             await worker.make_part(number)
 
     async def watch() -> None:

@@ -20,7 +20,7 @@ from datagen.recipe import Recipe
 from datagen.records import Row
 from datagen.sources import Entry, open_source, settled
 from datagen.stages.step import check_names
-from datagen.store.index import Listed, no_images, row_id
+from datagen.store.index import IndexEntry, no_images, row_id
 from datagen.store.policies import CarriedPolicy, read_policy
 
 
@@ -84,7 +84,7 @@ def preview(recipe: Recipe, count: int, console: Console) -> None:
     console.print(previewed.estimate(), soft_wrap=True)
 
 
-def _draw(recipe: Recipe, count: int) -> tuple[list[Listed], int]:
+def _draw(recipe: Recipe, count: int) -> tuple[list[IndexEntry], int]:
     """Draw images evenly from the whole source in one pass (reservoir sampling, Vitter 1985), and count it."""
     draw = random.Random(recipe.seed)
     kept: list[tuple[int, Entry]] = []
@@ -96,14 +96,14 @@ def _draw(recipe: Recipe, count: int) -> tuple[list[Listed], int]:
         total = position + 1
         if len(kept) < count:
             kept.append((position, entry))
-        elif (place := draw.randrange(total)) < count:
-            kept[place] = (position, entry)
+        elif (slot := draw.randrange(total)) < count:
+            kept[slot] = (position, entry)
     if not kept:
         raise no_images(source)
-    return [Listed(position, row_id(entry.key), entry) for position, entry in sorted(kept)], total
+    return [IndexEntry(position, row_id(entry.key), entry) for position, entry in sorted(kept)], total
 
 
-async def _rows(maker: RowMaker, drawn: list[Listed]) -> list[tuple[Row, tuple[Picture, ...]]]:
+async def _rows(maker: RowMaker, drawn: list[IndexEntry]) -> list[tuple[Row, tuple[Picture, ...]]]:
     async with maker:
         return await asyncio.gather(*map(maker.make, drawn))
 

@@ -15,7 +15,7 @@ from datagen.sources import open_source
 from datagen.stages.checks import CHECKS, measured
 from datagen.stages.runner import StageRunner
 from datagen.stages.sample import Sample
-from datagen.store.index import Listed
+from datagen.store.index import IndexEntry
 from datagen.store.policies import CarriedPolicy, mark_of
 
 _LOG = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class RowMaker:
     async def __aexit__(self, *_: object) -> None:
         await self._open.aclose()
 
-    async def make(self, listed: Listed) -> tuple[Row, tuple[Picture, ...]]:
+    async def make(self, listed: IndexEntry) -> tuple[Row, tuple[Picture, ...]]:
         """Return the finished row, in whichever state, with its pictures.
 
         Raises:
@@ -86,7 +86,7 @@ class RowMaker:
             return True
         return self._before_calls.judge([_judged(sample.scores, [], "")])[0].kept
 
-    def _row(self, listed: Listed, sample: Sample, error: ErrorRecord | None) -> Row:
+    def _row(self, listed: IndexEntry, sample: Sample, error: ErrorRecord | None) -> Row:
         row = Row(
             id=listed.id,
             key=listed.entry.key,

@@ -15,7 +15,7 @@ from datagen.executors.software import check_software, software
 from datagen.pipeline.row_maker import RowMaker
 from datagen.progress import Progress
 from datagen.recipe import Recipe
-from datagen.store.index import Index, Listed
+from datagen.store.index import Index, IndexEntry
 from datagen.store.journal import Journal, is_sealed
 from datagen.store.policies import CarriedPolicy
 
@@ -132,7 +132,7 @@ class Worker:
             await asyncio.sleep(1)
         raise AssertionError("the last try neither returned nor raised")
 
-    async def _make_row(self, maker: RowMaker, listed: Listed, journal: Journal) -> None:
+    async def _make_row(self, maker: RowMaker, listed: IndexEntry, journal: Journal) -> None:
         try:
             row, pictures = await maker.make(listed)
             journal.append(row, listed.position, pictures)

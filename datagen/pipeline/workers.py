@@ -34,7 +34,7 @@ _MOST_DEATHS = 10
 def make_parts(
     job: Job, numbers: Sequence[int], workers: int | None, line: ProgressLine, check: Callable[[], None]
 ) -> list[Progress]:
-    """Make parts with a fleet of workers until all are sealed, and return what each worker did.
+    """Make parts with workers until all are sealed, and return what each worker did.
 
     Args:
         job: what the workers have to know.
@@ -51,16 +51,16 @@ def make_parts(
     if workers and min(workers, len(numbers)) > room:
         line.say(f"{workers} workers were asked for, and Ray's {cpus():g} CPUs have room for {room}: {room} start.")
     size = min(workers or min(int(cpus()), MOST_WORKERS), room, len(numbers))
-    fleet = _Fleet(job, numbers, size, line)
+    started = _Workers(job, numbers, size, line)
     try:
-        while not fleet.finished:
-            fleet.step()
+        while not started.finished:
+            started.step()
             check()
-            line.show(fleet.progress())
-        fleet.ask_progress(wait=True)
-        return fleet.progress()
+            line.show(started.progress())
+        started.ask_progress(wait=True)
+        return started.progress()
     finally:
-        fleet.dismiss()
+        started.dismiss()
 
 
 @dataclass(eq=False)
@@ -86,7 +86,7 @@ class _Member:
         return time.monotonic() - self.asked_at if self.asked is not None else 0.0
 
 
-class _Fleet:
+class _Workers:
     """The workers that are at work, those that Ray has not placed yet, and the parts that wait."""
 
     def __init__(self, job: Job, numbers: Sequence[int], size: int, line: ProgressLine) -> None:
@@ -131,7 +131,7 @@ class _Fleet:
         self.ask_progress()
         for member in [member for member in self._members if member.silence > _SILENT_SECONDS]:
             self._replace(member, f"it has not answered for {member.silence:.0f} s")
-        self._look_for_places()
+        self._look_for_room()
 
     def _end(self, member: _Member, reference: Any) -> None:
         """Take in the end of a call."""
@@ -182,7 +182,7 @@ class _Fleet:
         ray.kill(member.actor)
         self._hire()
 
-    def _look_for_places(self) -> None:
+    def _look_for_room(self) -> None:
         """Say so when Ray places no worker.
 
         Raises:

@@ -21,7 +21,7 @@ from datagen.sources.reading.locations import Locations, holds_picture
 from datagen.sources.reading.row_groups import ColumnReader
 from filters.errors import nearest
 
-COLUMNS_OF_PLACES = ("url", "image_url", "path", "image", "file_name", "file", "filename")
+COLUMNS_OF_LOCATIONS = ("url", "image_url", "path", "image", "file_name", "file", "filename")
 _ROWS_LOOKED_AT = 16
 
 
@@ -69,9 +69,9 @@ class ParquetSource:
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 columns = _texts(file, path, group, kept) if kept else {}
-                for place in range(rows):
-                    texts = {column: str(values[place] or "") for column, values in columns.items()}
-                    yield Entry(f"{name}#{row}", os.fsencode(path), row=place, row_group=group, **texts)
+                for number in range(rows):
+                    texts = {column: str(values[number] or "") for column, values in columns.items()}
+                    yield Entry(f"{name}#{row}", os.fsencode(path), row=number, row_group=group, **texts)
                     row += 1
 
     async def read(self, entry: Entry) -> Loaded:
@@ -106,7 +106,7 @@ def kind_and_column(settings: recipe.Source) -> tuple[Literal["parquet", "table"
         column = settings.column
     else:
         pictures = [name for name, what in held.items() if what == "pictures"]
-        named = [name for name in COLUMNS_OF_PLACES if name in held]
+        named = [name for name in COLUMNS_OF_LOCATIONS if name in held]
         if held.get("image") in ("pictures", "octets") or is_base64(file, "image"):
             column = "image"
         elif pictures:
@@ -115,7 +115,7 @@ def kind_and_column(settings: recipe.Source) -> tuple[Literal["parquet", "table"
             column = next((name for name in named if held[name] != "nothing"), named[0])
         else:
             raise DatagenError(
-                f"{path} has no column with pictures, and none with a path or URL ({', '.join(COLUMNS_OF_PLACES)}); "
+                f"{path} has no column with pictures, and none with a path or URL ({', '.join(COLUMNS_OF_LOCATIONS)}); "
                 f"name it with source.column. It has {', '.join(schema.names)}."
             )
     refuse_unreadable(path, schema, column)

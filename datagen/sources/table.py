@@ -17,15 +17,15 @@ from datagen.failures import Failure
 from datagen.files.plain_names import plain_names
 from datagen.sources import Entry, Loaded
 from datagen.sources.folder import files_of_kind
-from datagen.sources.parquet import COLUMNS_OF_PLACES, open_parquet, refuse_unreadable
+from datagen.sources.parquet import COLUMNS_OF_LOCATIONS, open_parquet, refuse_unreadable
 from datagen.sources.reading.cells import holds
 from datagen.sources.reading.locations import Locations, is_url, located
 from filters.errors import nearest
 
 _OCCURRENCE = re.compile(r"#[0-9]+\Z")
 _LISTING = """
-SELECT number, place, row_number() OVER (PARTITION BY place ORDER BY number), url, license
-FROM (SELECT row_number() OVER () AS number, {place} AS place, {url} AS url, {license} AS license FROM listing)
+SELECT number, location, row_number() OVER (PARTITION BY location ORDER BY number), url, license
+FROM (SELECT row_number() OVER () AS number, {location} AS location, {url} AS url, {license} AS license FROM listing)
 ORDER BY number
 """
 
@@ -48,7 +48,7 @@ class TableSource:
     def column(self) -> str:
         """The column with the locations."""
         columns = self._columns
-        wanted = [self._settings.column] if self._settings.column else COLUMNS_OF_PLACES
+        wanted = [self._settings.column] if self._settings.column else COLUMNS_OF_LOCATIONS
         for name in wanted:
             if name in columns:
                 return name
@@ -58,7 +58,7 @@ class TableSource:
                 f"{nearest(self._settings.column, columns)}."
             )
         raise DatagenError(
-            f"{self._table} has no column with a path or URL ({', '.join(COLUMNS_OF_PLACES)}); name it with "
+            f"{self._table} has no column with a path or URL ({', '.join(COLUMNS_OF_LOCATIONS)}); name it with "
             f"source.column. It has {', '.join(columns)}."
         )
 
@@ -66,8 +66,8 @@ class TableSource:
         """List the rows."""
         self.passed_over.clear()
         columns = self._columns
-        texts = {"place": self.column} | {name: name for name in ("url", "license") if name in columns}
-        selected = {name: _text(texts.get(name)) for name in ("place", "url", "license")}
+        texts = {"location": self.column} | {name: name for name in ("url", "license") if name in columns}
+        selected = {name: _text(texts.get(name)) for name in ("location", "url", "license")}
         with self._opened() as (connection, name):
             self._relation(connection, name, list(dict.fromkeys(texts.values()))).create_view("listing")
             rows = connection.execute(_LISTING.format_map(selected))
@@ -162,13 +162,13 @@ class TableSource:
 
         return pa.RecordBatchReader.from_batches(schema, batches())
 
-    def _entry(self, number: int, place: str, occurrence: int, url: str, license_: str) -> Entry:
+    def _entry(self, number: int, location: str, occurrence: int, url: str, license_: str) -> Entry:
         try:
-            path = located(place, self._pictures_folder)
+            path = located(location, self._pictures_folder)
         except Failure as failure:
             raise DatagenError(f"source.path: row {number} of {self._table}: {failure.message}.") from failure
-        key = f"{place}#{occurrence}" if occurrence > 1 or _OCCURRENCE.search(place) else place
-        return Entry(key, path, url=place if is_url(place) else url, license=license_)
+        key = f"{location}#{occurrence}" if occurrence > 1 or _OCCURRENCE.search(location) else location
+        return Entry(key, path, url=location if is_url(location) else url, license=license_)
 
 
 def _texts(values: "pa.Array[Any]") -> "pa.Array[Any]":

@@ -2,7 +2,7 @@
 
 The rows of all parts are sorted by state and id (DuckDB, spilling to disk), so that the shards depend neither on the
 order in which the work was done nor on its interruptions. Ray tasks write the shards side by side into a scratch
-folder; when all are there they take the place of the old ones, and the manifest appears last.
+folder; when all are there they replace the old ones, and the manifest appears last.
 """
 
 import os

@@ -34,7 +34,7 @@ SCHEMA = pa.schema(_FIELDS)
 _SETTLED = b"datagen.source"
 
 
-class Listed(NamedTuple):
+class IndexEntry(NamedTuple):
     """An image of the index: its position, its id, and the source's entry."""
 
     position: int
@@ -136,7 +136,7 @@ class Index:
             "and no model is called for what is done."
         )
 
-    def part(self, number: int) -> list[Listed]:
+    def part(self, number: int) -> list[IndexEntry]:
         """Return the images of one part, in the source's order.
 
         Raises:
@@ -146,7 +146,7 @@ class Index:
         with reading(self.path, self._remedy):
             rows = self._file.read_row_group(number).to_pylist()
         return [
-            Listed(
+            IndexEntry(
                 first + offset,
                 row["id"],
                 Entry(row["key"], row["path"], row["row"], row["row_group"], row["url"], row["license"]),

@@ -176,7 +176,7 @@ def journal_line(row: PartRow) -> bytes:
 
 
 def _read_journal(content: bytes, path: Path) -> Iterator[tuple[PartRow, int]]:
-    """Yield the rows of the complete lines, each with the place where its line ends.
+    """Yield the rows of the complete lines, each with the offset at which its line ends.
 
     Raises:
         DatagenError: a line is damaged.

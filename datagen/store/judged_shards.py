@@ -18,7 +18,7 @@ from datagen.store.shards import GROUP_BYTES, MOST_CELL_BYTES, file_facts, layou
 
 
 class JudgedShards:
-    """Shards of every state, in the order of the rows; they take the place of older ones when all are written.
+    """Shards of every state, in the order of the rows; they replace older ones when all are written.
 
     Args:
         out: where the shards go in the end.
@@ -54,7 +54,7 @@ class JudgedShards:
                 self._failures.update(error["class"] for error in chosen.column("error").to_pylist() if error)
 
     def finish(self, inputs: int, facts: Mapping[str, Any], beside: Sequence[Path] = ()) -> dict[str, Any]:
-        """Put the shards in their place with a manifest, and return it.
+        """Replace the shards of an earlier cut, with a manifest, and return it.
 
         Args:
             inputs: how many rows there were.

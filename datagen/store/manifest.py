@@ -109,7 +109,7 @@ def manifest_of(
 
 
 def claim_output(out: Path) -> None:
-    """Make sure that a cut may take the place of what is in `out`.
+    """Make sure that a cut may replace what is in `out`.
 
     Raises:
         DatagenError: it holds files that no cut has written.
@@ -121,7 +121,7 @@ def claim_output(out: Path) -> None:
 
 
 def install(scratch: Path, out: Path, manifest: dict[str, Any]) -> None:
-    """Put the new shards in the place of the old ones; the manifest goes first and comes back last."""
+    """Replace the old shards by the new ones; the manifest goes first and comes back last."""
     (out / "manifest.json").unlink(missing_ok=True)
     for folder in FOLDERS.values():
         shutil.rmtree(out / folder, ignore_errors=True)

@@ -145,14 +145,17 @@ def _check(index: Index, number: int, path: Path, rows: pa.Table, *, whole: bool
     if stored.equals(listed):
         return
     keys, others = _keys(stored), _keys(listed)
-    places = [place for place in sorted(keys.keys() | others.keys()) if keys.get(place) != others.get(place)]
+    positions = [
+        position for position in sorted(keys.keys() | others.keys()) if keys.get(position) != others.get(position)
+    ]
     examples = "; ".join(
-        f"image {place:,} is {_shown(keys, place)} there and {_shown(others, place)} here" for place in places[:_SHOWN]
+        f"image {position:,} is {_shown(keys, position)} there and {_shown(others, position)} here"
+        for position in positions[:_SHOWN]
     )
     raise AccountingError(
-        f"{path} has other images than the index: {examples}{_more(len(places) - _SHOWN + 1)}. The source has changed "
-        "since, or a file was moved. Put back what changed, delete index.parquet alone if it is there, and run the "
-        "same command: what is done is kept. Or use another --out. Nothing was deleted."
+        f"{path} has other images than the index: {examples}{_more(len(positions) - _SHOWN + 1)}. The source has "
+        "changed since, or a file was moved. Put back what changed, delete index.parquet alone if it is there, and run "
+        "the same command: what is done is kept. Or use another --out. Nothing was deleted."
     )
 
 
@@ -161,8 +164,8 @@ def _keys(rows: pa.Table) -> dict[int, str]:
     return {row["position"]: row["key"] for row in named}
 
 
-def _shown(keys: dict[int, str], place: int) -> str:
-    return repr(keys[place]) if place in keys else "absent"
+def _shown(keys: dict[int, str], position: int) -> str:
+    return repr(keys[position]) if position in keys else "absent"
 
 
 def _more(count: int) -> str:

@@ -156,7 +156,7 @@ class RunDirectory:
         return found
 
     def listing(self) -> Path:
-        """Return where the index is listed; every listing has a place of its own, so that none disturbs another."""
+        """Return where the index is listed; every listing has a file of its own, so that none disturbs another."""
         return self.path / f".listing-{secrets.token_hex(4)}.parquet"
 
     def check_clearable(self) -> None:

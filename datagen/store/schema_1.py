@@ -63,6 +63,6 @@ def table_as_now(table: pa.Table) -> pa.Table:
         return pa.Table.from_pylist(
             [{name: row.get(name, empty.get(name)) for name in schema.names} for row in rows], schema=schema
         )
-    place = table.schema.get_field_index("findings")
+    index = table.schema.get_field_index("findings")
     found = pa.array([row["findings"] for row in rows], FINDINGS)
-    return table.set_column(place, "findings", found).replace_schema_metadata(table.schema.metadata)
+    return table.set_column(index, "findings", found).replace_schema_metadata(table.schema.metadata)

@@ -49,7 +49,7 @@ class PersonalData(MessageRule):
         }
 
     def spans(self, message: Message) -> Iterator[Span]:
-        """Yields the places of the sorts that the settings name."""
+        """Yields the spans of the sorts that the settings name."""
         for match in _PATTERN.finditer(message.key.text):
             if match.lastgroup in self.sorts:
                 yield Span(*message.key.original(*match.span()), str(match.lastgroup).replace("_", " "))

@@ -79,12 +79,12 @@ class Repetition(MessageRule):
         return found
 
     def _repeated_sentence(self, content: str) -> list[Span]:
-        places: dict[str, list[tuple[int, int]]] = {}
+        occurrences: dict[str, list[tuple[int, int]]] = {}
         for match in _SENTENCE.finditer(content):
             sentence = match.group().strip()
             if len(sentence) > _PROBE:
-                places.setdefault(sentence, []).append(match.span())
-        for sentence, spans in places.items():
+                occurrences.setdefault(sentence, []).append(match.span())
+        for sentence, spans in occurrences.items():
             if len(spans) >= self.sentences:
                 return [Span(spans[0][0], spans[-1][1], f"{sentence[:20]!r} said {len(spans)} times")]
         return []

@@ -36,7 +36,7 @@ def test_the_rule_and_the_policy_of_the_page_run(my_rules):
     import my_rules
 
     assert doctest.testmod(my_rules).failed == 0
-    policy = load_policy(yaml.safe_load(blocks("yaml")[0]))
+    policy = load_policy(yaml.safe_load(next(block for block in blocks("yaml") if "my_rules" in block)))
     (verdict,) = policy.judge([{"messages": [{"role": "assistant", "content": "アクメの車です。"}]}])
     assert verdict.kept
     assert verdict.findings[0].rule == "brand_name"

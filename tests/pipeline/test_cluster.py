@@ -28,6 +28,8 @@ from datagen.store.policies import CarriedPolicy, read_policy
 from tests.conftest import ROOT, FakeServer, MakeRecipe, started_fake_server, write_pictures
 from tests.without_ray import run_here, shard_digests
 
+pytestmark = pytest.mark.ray
+
 IMAGES = 40
 
 

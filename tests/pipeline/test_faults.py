@@ -13,6 +13,8 @@ from datagen.recipe import Recipe
 from tests.conftest import FakeServer, MakeRecipe, free_port, write_pictures
 from tests.without_ray import run_here, shard_digests, states
 
+pytestmark = pytest.mark.ray
+
 IMAGES = 24
 IN_FLIGHT = 8
 

@@ -37,6 +37,8 @@ SERVER = """
 import sys
 from pathlib import Path
 from benchmarks.fake_server import main
+
+pytestmark = pytest.mark.ray
 sys.argv += ["--latency", "0.3", "--log", str(Path(__file__).parents[3] / "requests.log")]
 main()
 """

@@ -26,6 +26,8 @@ from datagen.store import journal as parts
 from tests.conftest import FakeServer, MakeRecipe, picture
 from tests.without_ray import run_here, shard_digests, states
 
+pytestmark = pytest.mark.ray
+
 CALLS_AN_IMAGE = 2
 IN_FLIGHT = 2
 _CHANGES = frozenset({"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"})

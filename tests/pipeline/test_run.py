@@ -15,6 +15,8 @@ from datagen.errors import AccountingError, DatagenError
 from datagen.pipeline.run import run
 from tests.conftest import ROOT, FakeServer, MakeRecipe
 
+pytestmark = pytest.mark.ray
+
 CALLS_AN_IMAGE = 3
 
 

@@ -45,7 +45,7 @@ class BodyTooLongError(Exception):
 
 
 class ServerRefusedError(Exception):
-    """A response with a status other than 2xx, or with an error in a completion's place."""
+    """A response with a status other than 2xx, or with an error instead of a completion."""
 
     def __init__(self, status: int, excerpt: str, retry_after: float | None = None) -> None:
         super().__init__(f"HTTP {status}: {excerpt}")
@@ -137,7 +137,7 @@ async def _beginning(response: aiohttp.ClientResponse, most: int) -> bytes:
 def _completion(body: bytes, key: str | None) -> Completion:
     try:
         document = orjson.loads(body)
-        _raise_error_in_its_place(document, key)
+        _raise_reported_error(document, key)
         choice = document["choices"][0]
         message, finish_reason = choice["message"], choice.get("finish_reason") or ""
         thought = bool(message.get("reasoning_content") or message.get("reasoning"))
@@ -155,7 +155,7 @@ def _completion(body: bytes, key: str | None) -> Completion:
     return Completion(text, finish_reason, prompt_tokens, completion_tokens, thought and not text)
 
 
-def _raise_error_in_its_place(document: Any, key: str | None) -> None:
+def _raise_reported_error(document: Any, key: str | None) -> None:
     """Raise what a server says under the status 200: `{"error": …}`, or vLLM's older `{"object": "error", …}`."""
     error = document.get("error") or (document if document.get("object") == "error" else None)
     if not error or document.get("choices"):

@@ -85,13 +85,13 @@ async def check_endpoints(model: str, endpoints: Sequence[str], key: str | None 
 
 
 def _redirected(endpoint: str, status: int, location: str) -> str:
-    """Say where an endpoint sends its requests, without what an address may hold beside its place."""
+    """Say where an endpoint sends its requests, without what an address may hold beside its address."""
     try:
         parts = urlsplit(urljoin(f"{endpoint}/models", location))
-        place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     except ValueError:
-        place = ""
-    advice = f"name {place.removesuffix('/').removesuffix('/models')} in its place" if place else "name its own address"
+        address = ""
+    advice = f"name {address.removesuffix('/').removesuffix('/models')} instead" if address else "name its own address"
     return (
         f"The endpoint {endpoint} redirects requests (HTTP {status}), and neither pictures nor keys are sent on "
         f"to another address; {advice}."

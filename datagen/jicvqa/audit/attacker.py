@@ -1,7 +1,7 @@
 """The strongest blind player at hand: a model that weighs the hints of all the others.
 
 A conditional logit over the four options (McFadden, 1974), fitted by cross-validation. What it learns about classes,
-sets and places comes, for every question it is fitted on, from folds that hold neither that question nor the ones it
+sets and positions comes, for every question it is fitted on, from folds that hold neither that question nor the ones it
 is judged by.
 """
 
@@ -27,11 +27,11 @@ def combined_player(table: Table, similarities: Mapping[str, Matrix]) -> Scores:
         similarities: by a name for it, (n, n) over `table.names`.
     """
     fixed = [_comparable(scores) for scores in fixed_players(table, similarities).values()]
-    places = [np.broadcast_to(row, (len(table.answers), CHOICES)) for row in np.eye(CHOICES)[:-1]]
+    positions = [np.broadcast_to(row, (len(table.answers), CHOICES)) for row in np.eye(CHOICES)[:-1]]
     scores = np.zeros((len(table.answers), CHOICES))
     for fold in range(FOLDS):
         asked = table.folds == fold
-        features = np.stack([*fixed, *places, *_hints(table, fold)], axis=2)
+        features = np.stack([*fixed, *positions, *_hints(table, fold)], axis=2)
         weights = _fitted(features[~asked], table.answers[~asked])
         scores[asked] = features[asked] @ weights
     return scores

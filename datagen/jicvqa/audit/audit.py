@@ -36,7 +36,7 @@ class Gates(BaseModel):
             in each subset.
         ceiling_excess: the best that a player could do who knows every option set's answer frequencies may be at most
             this above one quarter.
-        position_p: the smallest p value of the χ² test on the places of the answers.
+        position_p: the smallest p value of the χ² test on the positions of the answers.
         conflicting_names: how many questions may have two options that contain or spell one another.
         twin_bits: pictures of different classes whose hashes differ in at most so many bits count as twins.
         twins: how many twins there may be.
@@ -194,8 +194,8 @@ def _similarities(
     part = benchmark.distractors.subsets.get(subset) if benchmark.distractors else None
     if benchmark.distractors is None or part is None or not set(table.names) <= set(part.subset.names):
         return found
-    place = {name: number for number, name in enumerate(part.subset.names)}
-    own = np.array([place[name] for name in table.names])
+    index_of = {name: number for number, name in enumerate(part.subset.names)}
+    own = np.array([index_of[name] for name in table.names])
     if benchmark.distractors.ranker.kind != "lexical":
         found["ranker's"] = part.matrix[np.ix_(own, own)]
     return found | {name: by[subset][np.ix_(own, own)] for name, by in further.items() if subset in by}
@@ -271,7 +271,7 @@ def _verdicts(
         verdicts.append(Verdict("ceiling_excess", ceiling <= CHANCE + gates.ceiling_excess, sentence))
     if gates.position_p is not None:
         scope = min(scopes, key=lambda name: scopes[name].position_p)
-        sentence = f"the places of the answers have p = {scopes[scope].position_p:.3g} ({scope})"
+        sentence = f"the positions of the answers have p = {scopes[scope].position_p:.3g} ({scope})"
         verdicts.append(Verdict("position_p", scopes[scope].position_p >= gates.position_p, sentence))
     if gates.conflicting_names is not None:
         count = sum(pair.questions for pair in names)

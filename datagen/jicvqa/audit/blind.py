@@ -28,9 +28,9 @@ class Table(NamedTuple):
     """The questions of one subset in numbers, n of them.
 
     Attributes:
-        names: the names that occur, the class numbers being their places.
+        names: the names that occur, the class numbers being their indices.
         options: (n, 4) class numbers, in the order shown.
-        answers: (n,) the place of the answer, 0 to 3.
+        answers: (n,) the position of the answer, 0 to 3.
         sets: (n,) the number of the option set, whatever the order.
         folds: (n,) 0 to FOLDS - 1.
     """
@@ -50,8 +50,8 @@ class Table(NamedTuple):
 def table_of(questions: Sequence[Question]) -> Table:
     """Return the questions of one subset as numbers."""
     names = tuple(sorted({name for question in questions for name in question.choices}))
-    place = {name: number for number, name in enumerate(names)}
-    options = np.array([[place[name] for name in question.choices] for question in questions], dtype=np.int64)
+    index_of = {name: number for number, name in enumerate(names)}
+    options = np.array([[index_of[name] for name in question.choices] for question in questions], dtype=np.int64)
     answers = np.array([question.answer_index for question in questions], dtype=np.int64)
     _, sets = np.unique(np.sort(options, axis=1), axis=0, return_inverse=True)
     groups: dict[tuple[int, int], list[int]] = {}
@@ -61,7 +61,7 @@ def table_of(questions: Sequence[Question]) -> Table:
 
 
 def _folds(groups: Mapping[tuple[int, int], list[int]], answers: Numbers) -> Numbers:
-    """Deal the questions to folds, each fold having all places of the answer about equally often.
+    """Deal the questions to folds, each fold having all positions of the answer about equally often.
 
     In an option set whose answers are even, folds dealt at random would not teach but mislead: the member that a player
     has been told least often is then the answer most often among the rest. Such a set is dealt evenly. All others are
@@ -69,7 +69,7 @@ def _folds(groups: Mapping[tuple[int, int], list[int]], answers: Numbers) -> Num
 
     Args:
         groups: by option set and answer, the questions.
-        answers: (n,) the place of the answer.
+        answers: (n,) the position of the answer.
     """
     counts: dict[int, list[int]] = {}
     for (option_set, _), rows in groups.items():
@@ -159,12 +159,12 @@ def learned(table: Table, known: npt.NDArray[np.bool_]) -> dict[str, Scores]:
     classes = len(table.names)
     answered = np.bincount(table.answer_classes[known], minlength=classes).astype(np.float64)
     offered = np.bincount(table.options[known].ravel(), minlength=classes)
-    places = np.bincount(table.answers[known], minlength=CHOICES).astype(np.float64)
+    positions = np.bincount(table.answers[known], minlength=CHOICES).astype(np.float64)
     in_set = np.zeros((int(table.sets.max()) + 1, classes))
     np.add.at(in_set, (table.sets[known], table.answer_classes[known]), 1.0)
     remembered = in_set[table.sets[:, None], table.options]
     return {
-        "position majority": np.broadcast_to(places, (len(table.answers), CHOICES)),
+        "position majority": np.broadcast_to(positions, (len(table.answers), CHOICES)),
         "class prior": answered[table.options],
         "answers per offer": ((answered + 0.25) / (offered + 1.0))[table.options],
         "option-set memory": remembered,

@@ -81,7 +81,7 @@ def compare(first: Benchmark, second: Benchmark) -> Comparison:
 def _compared(
     pairs: list[tuple[Question, Question]], only_first: int, only_second: int, names: list[str], matrix: Matrix
 ) -> SubsetComparison:
-    place = {name: number for number, name in enumerate(names)}
+    index_of = {name: number for number, name in enumerate(names)}
     changes: dict[str, Counter[str]] = defaultdict(Counter)
     same = shared = 0
     similarity = [0.0, 0.0]
@@ -92,7 +92,9 @@ def _compared(
         changes[pair[0].category].update(sets[1])
         changes[pair[0].category].subtract(sets[0])
         for side, names_of_side in enumerate(sets):
-            similarity[side] += sum(matrix[place[pair[0].category], place[name]] for name in sorted(names_of_side))
+            similarity[side] += sum(
+                matrix[index_of[pair[0].category], index_of[name]] for name in sorted(names_of_side)
+            )
     count = max(len(pairs), 1)
     moved = {
         name: {other: change for other, change in sorted(own.items(), key=_most_gained) if change}

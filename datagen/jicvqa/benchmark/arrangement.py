@@ -2,8 +2,8 @@
 
 Everything is drawn from the seed and stable names, so that the same table gives the same questions on every machine.
 The options of an image stand in a circle whose order does not depend on the answer; it is turned until the answer is
-at its place. The answer is as often at the first place as at the second, third and fourth: within every option set
-and answer as far as their numbers allow, then within the set, then within the subset.
+at its position. The answer is as often at the first position as at the second, third and fourth: within every option
+set and answer as far as their numbers allow, then within the set, then within the subset.
 """
 
 import random
@@ -23,7 +23,7 @@ def arrange(
     """Return the ordered options of every image.
 
     Args:
-        design: whole questions; class numbers are places in `names`.
+        design: whole questions; class numbers are indices into `names`.
         names: the class names.
         ids: by class name, the ids of its images; as many as the design has questions of the class.
         seed: of all draws.
@@ -36,10 +36,10 @@ def arrange(
         used_in_set: Counter[int] = Counter()
         for answer, count in _shuffled(list(zip(options, answers, strict=True)), seed, "answers", *options):
             own = [waiting[answer].pop() for _ in range(round(count))]
-            places = _places(len(own), used_in_set, used_in_subset, random.Random(_key(seed, *options, answer)))
-            for image, place in zip(own, places, strict=True):
+            positions = _positions(len(own), used_in_set, used_in_subset, random.Random(_key(seed, *options, answer)))
+            for image, position in zip(own, positions, strict=True):
                 circle = circle_of(options, seed, image)
-                start = circle.index(answer) - place
+                start = circle.index(answer) - position
                 arranged[image] = tuple(circle[(start + step) % CHOICES] for step in range(CHOICES))
     return arranged
 
@@ -52,16 +52,18 @@ def circle_of(options: Sequence[str], seed: int, image: str) -> list[str]:
     return _shuffled(sorted(options), seed, "order", image)
 
 
-def _places(count: int, used_in_set: Counter[int], used_in_subset: Counter[int], draw: random.Random) -> list[int]:
-    """Return the places of so many answers: whole rounds, then those that were used least; in random order."""
+def _positions(count: int, used_in_set: Counter[int], used_in_subset: Counter[int], draw: random.Random) -> list[int]:
+    """Return the positions of so many answers: whole rounds, then those that were used least; in random order."""
     rounds, rest = divmod(count, CHOICES)
-    tie = {place: draw.random() for place in range(CHOICES)}
-    least = sorted(range(CHOICES), key=lambda place: (used_in_set[place], used_in_subset[place], tie[place]))
-    places = [*range(CHOICES)] * rounds + least[:rest]
-    used_in_set.update(places)
-    used_in_subset.update(places)
-    draw.shuffle(places)
-    return places
+    tie = {position: draw.random() for position in range(CHOICES)}
+    least = sorted(
+        range(CHOICES), key=lambda position: (used_in_set[position], used_in_subset[position], tie[position])
+    )
+    positions = [*range(CHOICES)] * rounds + least[:rest]
+    used_in_set.update(positions)
+    used_in_subset.update(positions)
+    draw.shuffle(positions)
+    return positions
 
 
 def _shuffled(items: list[_Item], *key: object) -> list[_Item]:

@@ -108,7 +108,7 @@ def _explicit(table: Path) -> tuple[list[Question], Callable[[str], bytes] | Non
     questions = [_question(table, number, record) for number, record in enumerate(records, start=1)]
     if "image" not in names:
         return questions, None
-    place = {question.id: number for number, question in enumerate(questions)}
+    number_of = {question.id: number for number, question in enumerate(questions)}
     from datagen.jicvqa.benchmark.tables import open_table
 
     opened = open_table(str(table))
@@ -117,7 +117,7 @@ def _explicit(table: Path) -> tuple[list[Question], Callable[[str], bytes] | Non
 
     def picture(identity: str) -> bytes:
         try:
-            data = opened.picture(place[identity])
+            data = opened.picture(number_of[identity])
         except Failure as failure:
             raise DatagenError(f"{table}, question {identity}: {failure.message}.") from failure
         if isinstance(data, str):

@@ -119,7 +119,7 @@ def write_vlmevalkit(path: Path, questions: Sequence[Question], picture: ReadPic
 
 
 def write_circular(path: Path, questions: Sequence[Question]) -> None:
-    """Write every question four times, its options moved by 0 to 3 places; pictures are joined by `id`."""
+    """Write every question four times, its options moved by 0 to 3 positions; pictures are joined by `id`."""
     import datasets
 
     text, identity = datasets.Value("string"), _identity(questions)

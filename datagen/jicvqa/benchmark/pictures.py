@@ -66,17 +66,17 @@ class Scratch:
         self._file.close()
 
     def add(self, data: bytes) -> tuple[int, int]:
-        """Append bytes and return their place."""
-        place = (self._end, len(data))
+        """Append bytes and return where they are."""
+        extent = (self._end, len(data))
         self._file.seek(self._end)
         self._file.write(data)
         self._end += len(data)
-        return place
+        return extent
 
-    def read(self, place: tuple[int, int]) -> bytes:
-        """Return the bytes at a place."""
-        self._file.seek(place[0])
-        return self._file.read(place[1])
+    def read(self, extent: tuple[int, int]) -> bytes:
+        """Return the bytes at an extent."""
+        self._file.seek(extent[0])
+        return self._file.read(extent[1])
 
 
 def gather(
@@ -124,7 +124,7 @@ def reader_of(table: Table, folder: Path, cache: Path | None) -> Callable[[Image
     """Return what reads the picture of a row: from the table, from a file, or from the download cache."""
 
     def read(row: ImageRow) -> bytes:
-        place = row.place
+        location = row.path
         if table.embedded:
             try:
                 found = table.picture(row.number)
@@ -132,10 +132,10 @@ def reader_of(table: Table, folder: Path, cache: Path | None) -> Callable[[Image
                 raise Failure("unreadable", f"the table cannot be read here: {str(error)[:100]}") from error
             if isinstance(found, bytes):
                 return found
-            place = found
-        if is_url(place):
-            raise Failure("unreadable", f"{place[:200]} is a URL: put it in the column 'url', and use --download")
-        path = located(place, folder) if place else None
+            location = found
+        if is_url(location):
+            raise Failure("unreadable", f"{location[:200]} is a URL: put it in the column 'url', and use --download")
+        path = located(location, folder) if location else None
         if cache and row.url and path is None:
             path = os.fsencode(cache_path(cache, row.url))
         if path is None:
@@ -143,7 +143,7 @@ def reader_of(table: Table, folder: Path, cache: Path | None) -> Callable[[Image
         try:
             return read_file(path, _LIMITS.max_bytes)
         except Failure as failure:
-            raise Failure(failure.failure_class, f"{place or row.url}: {failure.message}") from failure
+            raise Failure(failure.failure_class, f"{location or row.url}: {failure.message}") from failure
 
     return read
 

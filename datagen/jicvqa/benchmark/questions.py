@@ -40,7 +40,7 @@ class Question:
 
     @property
     def answer_index(self) -> int:
-        """The place of the answer among the choices, from 0."""
+        """The position of the answer among the choices, from 0."""
         return self.choices.index(self.category)
 
     @property
@@ -49,7 +49,7 @@ class Question:
         return question_text(self.word, self.choices)
 
     def rotated(self, steps: int) -> "Question":
-        """Return the question with its options moved so many places to the left."""
+        """Return the question with its options moved so many positions to the left."""
         steps %= len(self.choices)
         return replace(self, choices=self.choices[steps:] + self.choices[:steps])
 

@@ -21,7 +21,7 @@ from datagen.failures import Failure
 from filters.errors import nearest, sentence
 
 _ALSO_CALLED = {"category": ("category", "label", "class"), "id": ("id", "image_id", "key")}
-_PLACES = ("image", "path", "file_name", "image_path")
+_PATH_COLUMNS = ("image", "path", "file_name", "image_path")
 _TEXTS = ("subset", "url", "license", "license_url")
 
 
@@ -29,11 +29,11 @@ class ImageRow(BaseModel):
     """One labelled picture.
 
     Attributes:
-        number: the row's place in the table, from 0.
+        number: the row's number in the table, from 0.
         id: a name for the picture that no other has.
         category: the class.
         subset: the class list, or empty when the category says it.
-        place: the picture's path, or empty.
+        path: the picture's path, or empty.
         url: where it is on the web, or empty; `license` and `license_url` say how it may be used.
     """
 
@@ -43,7 +43,7 @@ class ImageRow(BaseModel):
     id: str = Field(min_length=1, max_length=200)
     category: str = Field(min_length=1, max_length=100)
     subset: str = ""
-    place: str = ""
+    path: str = ""
     url: str = ""
     license: str = ""
     license_url: str = ""
@@ -212,13 +212,15 @@ def read_rows(table: Table, shown: str) -> list[ImageRow]:
         DatagenError: a column is missing, a row is not valid, or an id comes twice.
     """
     columns = {wanted: _column(table.columns, names, shown) for wanted, names in _ALSO_CALLED.items()}
-    place = next((name for name in _PLACES if name in table.columns and not (name == "image" and table.embedded)), None)
+    column = next(
+        (name for name in _PATH_COLUMNS if name in table.columns and not (name == "image" and table.embedded)), None
+    )
     rows: list[ImageRow] = []
     seen: dict[str, int] = {}
     for number, record in enumerate(_records(table, shown)):
         fields = {name: record.get(name) or "" for name in _TEXTS}
         fields |= {wanted: "" if record[name] is None else record[name] for wanted, name in columns.items()}
-        fields["place"] = _place(record, place) if table.local else ""
+        fields["path"] = _path(record, column) if table.local else ""
         try:
             row = ImageRow.model_validate({"number": number, **fields})
         except ValidationError as error:
@@ -235,7 +237,7 @@ def read_rows(table: Table, shown: str) -> list[ImageRow]:
     return rows
 
 
-def _place(record: Mapping[str, Any], column: str | None) -> object:
+def _path(record: Mapping[str, Any], column: str | None) -> object:
     """Return the path of a row's picture; without a column for it, what stands in `url` when that is no URL."""
     if column:
         return record[column] or ""

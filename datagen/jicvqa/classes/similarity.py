@@ -47,10 +47,10 @@ def mutual(similarity: Matrix) -> Matrix:
 
 def forbidden_pairs(subset: Subset) -> npt.NDArray[np.bool_]:
     """Return an (n, n) array that is true where two classes must not stand in one question."""
-    place = {name: index for index, name in enumerate(subset.names)}
-    forbidden = np.zeros((len(place), len(place)), dtype=bool)
+    index_of = {name: index for index, name in enumerate(subset.names)}
+    forbidden = np.zeros((len(index_of), len(index_of)), dtype=bool)
     for first, second, _ in subset.conflicts():
-        forbidden[place[first], place[second]] = forbidden[place[second], place[first]] = True
+        forbidden[index_of[first], index_of[second]] = forbidden[index_of[second], index_of[first]] = True
     return forbidden
 
 

@@ -84,10 +84,10 @@ def better_sets(
 def _without(
     values: npt.NDArray[np.float64],
     forbidden: npt.NDArray[np.bool_],
-    places: "int | tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]",
+    cells: "int | tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]",
 ) -> npt.NDArray[np.float64]:
     allowed = np.where(forbidden, -np.inf, values)
-    allowed[places] = -np.inf
+    allowed[cells] = -np.inf
     return allowed
 
 

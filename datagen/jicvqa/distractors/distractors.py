@@ -88,11 +88,11 @@ class SubsetDistractors(_Part):
     @property
     def matrix(self) -> Matrix:
         """The similarity as an (n, n) array in the order of the class list."""
-        place = {name: index for index, name in enumerate(self.subset.names)}
-        matrix = np.zeros((len(place), len(place)))
+        index_of = {name: index for index, name in enumerate(self.subset.names)}
+        matrix = np.zeros((len(index_of), len(index_of)))
         for name, row in self.similarity.items():
             for other, value in row.items():
-                matrix[place[name], place[other]] = value
+                matrix[index_of[name], index_of[other]] = value
         return matrix
 
     def design(self, method: Method, counts: Mapping[str, int]) -> Design:

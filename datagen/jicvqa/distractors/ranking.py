@@ -1,7 +1,7 @@
 """Ranking by a language model: for every class, which others it is most easily taken for.
 
-For each class the candidates are put to the model in several shuffled orders, since models favour places. In each
-order it picks the most similar one, again and again from what is left (guided choice from the closed list). The
+For each class the candidates are put to the model in several shuffled orders, since models favour some positions. In
+each order it picks the most similar one, again and again from what is left (guided choice from the closed list). The
 similarity of a class to another is the mean of its points over the orders: 1 for the first pick, falling evenly to 0
 for what was not picked.
 """
@@ -134,11 +134,11 @@ def _candidates(item: _Asked, seed: int) -> list[str]:
 
 def _merged(subset: Subset, subset_name: str, picked: Mapping[_Asked, list[str]], choice: RankingChoice) -> Matrix:
     """Return the mean points of every pair over the orders (a Borda count)."""
-    place = {name: number for number, name in enumerate(subset.names)}
-    matrix = np.zeros((len(place), len(place)))
+    index_of = {name: number for number, name in enumerate(subset.names)}
+    matrix = np.zeros((len(index_of), len(index_of)))
     for item, picks in picked.items():
         if item.subset_name == subset_name:
             for rank, name in enumerate(picks):
-                matrix[item.own, place[name]] += (choice.picks - rank) / (choice.picks * choice.orders)
-    assert len(place) >= CHOICES
+                matrix[item.own, index_of[name]] += (choice.picks - rank) / (choice.picks * choice.orders)
+    assert len(index_of) >= CHOICES
     return matrix

@@ -31,7 +31,7 @@ class Item(NamedTuple):
     """One answer, scored.
 
     Attributes:
-        id: of the question; `rotation` says by how many places its options were moved.
+        id: of the question; `rotation` says by how many positions its options were moved.
         subset: of the question; `category` is its answer.
         choices: the options as they were put.
         response: what the model said; empty when it failed.

@@ -133,9 +133,9 @@ def results_markdown(results: Results) -> str:
     published = published_results()
     source = ""
     if set(names) == set(published["subsets"]):
-        place = {name: index for index, name in enumerate(published["subsets"])}
+        index_of = {name: index for index, name in enumerate(published["subsets"])}
         for row in published["rows"]:
-            cells = " | ".join(f"{row['subsets'][place[name]]:.2f}" for name in names)
+            cells = " | ".join(f"{row['subsets'][index_of[name]]:.2f}" for name in names)
             lines.append(f"| {row['model']} | published | {row['macro']:.2f} | {cells} | |")
         source = f"\nPublished rows: {published['_source']}; they are for the published questions.\n"
     counts = "\n".join(

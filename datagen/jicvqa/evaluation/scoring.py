@@ -16,7 +16,7 @@ _LETTER_AND_TEXT = re.compile(rf"^{_LEAD}[\(\[]*([abcd])[\)\].:、]+(.+)$", re.D
 
 
 class Reading(NamedTuple):
-    """What an answer names: the place of an option, or none, or several."""
+    """What an answer names: the index of an option, or none, or several."""
 
     choice: int | None
     several: bool = False
@@ -42,9 +42,9 @@ def read_answer(text: str, choices: Sequence[str]) -> Reading:
     if letter := _LETTER.match(answer):
         return Reading(LETTERS.index(letter[1].upper()))
     if both := _LETTER_AND_TEXT.match(answer):
-        place = LETTERS.index(both[1].upper())
-        if _named(both[2], keys) == [place]:
-            return Reading(place)
+        index = LETTERS.index(both[1].upper())
+        if _named(both[2], keys) == [index]:
+            return Reading(index)
     named = _named(answer, keys)
     return Reading(named[0]) if len(named) == 1 else Reading(None, several=len(named) > 1)
 
@@ -66,10 +66,10 @@ def official(answer: str, response: str) -> bool:
 
 
 def _named(text: str, keys: Sequence[str]) -> list[int]:
-    """Return the places of the options that stand in a text, longer ones taking their place away from shorter ones."""
+    """Return the indices of the options that stand in a text, longer ones before the shorter ones within them."""
     found = []
-    for place in sorted(range(len(keys)), key=lambda place: (-len(keys[place]), place)):
-        if keys[place] and keys[place] in text:
-            found.append(place)
-            text = text.replace(keys[place], "\0")
+    for index in sorted(range(len(keys)), key=lambda index: (-len(keys[index]), index)):
+        if keys[index] and keys[index] in text:
+            found.append(index)
+            text = text.replace(keys[index], "\0")
     return sorted(found)

@@ -132,8 +132,8 @@ class Fetcher:
         self._allowed_hosts = frozenset(host.lower() for host in allow_private_hosts)
         self._seconds = seconds
         self._tries = tries
-        self._places = asyncio.Semaphore(connections)
-        self._places_at_host = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(connections_to_host))
+        self._connections = asyncio.Semaphore(connections)
+        self._connections_to_host = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(connections_to_host))
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch(self, url: str) -> bytes:
@@ -146,7 +146,7 @@ class Fetcher:
         try:
             async for attempt in stamina.retry_context(on=_retry, attempts=self._tries, timeout=None):
                 with attempt:
-                    async with self._places_at_host[(address.host or "").lower()], self._places:
+                    async with self._connections_to_host[(address.host or "").lower()], self._connections:
                         return await self._try(address)
         except _PassingError as error:
             raise Failure("unreadable", str(error)) from error
@@ -175,7 +175,7 @@ class Fetcher:
         raise Failure("unreadable", f"more than {_MOST_REDIRECTS} redirects")
 
     async def _get(self, address: URL) -> tuple[bytes, str | None]:
-        """Return the body, or the place that the server redirects to."""
+        """Return the body, or the URL that the server redirects to."""
         async with self._open_session().get(address, allow_redirects=False) as response:
             if response.status in _REDIRECTS and "Location" in response.headers:
                 return b"", response.headers["Location"]

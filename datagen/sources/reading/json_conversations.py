@@ -141,17 +141,17 @@ def _row(item: _Item, prefix: str) -> dict[str, Any]:
 def _refusal(source: Path, first: _Item | None) -> str:
     if first is None:
         return f"{source} is empty; give JSON lines or an array of objects."
-    place = first.name.replace("-", " ")
+    where = first.name.replace("-", " ")
     if first.fault:
         return (
-            f"{source} has no JSON object that can be read ({place}: {first.fault}); give one object a line, in UTF-8."
+            f"{source} has no JSON object that can be read ({where}: {first.fault}); give one object a line, in UTF-8."
         )
     found: list[str] = list(first.document)
     inside = next((name for name in found if isinstance(first.document[name], list)), None)
     remedy = (
         f" If the conversations are in '{inside}': jq -c '.{inside}[]' writes them as JSON lines." if inside else ""
     )
-    return f"{source}, {place}, has {shown_names(found)}; needed are {NEEDED}.{remedy}"
+    return f"{source}, {where}, has {shown_names(found)}; needed are {NEEDED}.{remedy}"
 
 
 def _items(source: Path) -> Iterator[_Item]:
@@ -244,17 +244,17 @@ class _Rest:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._text = ""
-        self._place = 0
+        self._offset = 0
         self._counted = 0
         self._start = 0
 
     def peek(self) -> str:
         """Return the next character that is no white space, or nothing at the end."""
         while True:
-            found = _SPACE.match(self._text, self._place)
-            self._place = found.end() if found else self._place
-            if self._place < len(self._text):
-                return self._text[self._place]
+            found = _SPACE.match(self._text, self._offset)
+            self._offset = found.end() if found else self._offset
+            if self._offset < len(self._text):
+                return self._text[self._offset]
             if not self._more():
                 return ""
 
@@ -266,7 +266,7 @@ class _Rest:
         """
         if (found := self.peek()) != expected:
             raise ValueError(f"expected {expected or 'its end'} and found {found or 'its end'}")
-        self._place += len(expected)
+        self._offset += len(expected)
 
     def value(self) -> tuple[str, Any, int]:
         """Return the text of the next value, the value, and where it begins, in bytes of UTF-8.
@@ -277,30 +277,30 @@ class _Rest:
         self.peek()
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._text, self._place)
+                value, end = _DECODER.raw_decode(self._text, self._offset)
             except json.JSONDecodeError as error:
                 cut = "Unterminated" in error.msg or error.pos > len(self._text) - _LONGEST_WORD
-                if not cut or len(self._text) - self._place > MOST_CHARACTERS or not self._more():
+                if not cut or len(self._text) - self._offset > MOST_CHARACTERS or not self._more():
                     raise
             else:
                 if end < len(self._text) or not self._more():  # a number may go on
                     start = self._count()
-                    text, self._place = self._text[self._place : end], end
+                    text, self._offset = self._text[self._offset : end], end
                     return text, value, start
 
     def _more(self) -> bool:
         """Read a piece that doubles what is held, so that a long value is tried a few times only."""
         self._count()
-        held = self._text[self._place :]
+        held = self._text[self._offset :]
         piece = self._stream.read(max(_PIECE, len(held)))
         if piece:
-            self._text, self._place, self._counted = held + piece, 0, 0
+            self._text, self._offset, self._counted = held + piece, 0, 0
         return bool(piece)
 
     def _count(self) -> int:
         """Return how many bytes stand before this."""
-        self._start += _bytes(self._text[self._counted : self._place])
-        self._counted = self._place
+        self._start += _bytes(self._text[self._counted : self._offset])
+        self._counted = self._offset
         return self._start
 
 

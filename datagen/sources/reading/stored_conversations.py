@@ -65,23 +65,23 @@ def fault_of(row: Mapping[str, Any]) -> str:
         return f"messages is a {_kind(messages)}; needed is a list of messages with role and content"
     if not messages:
         return "the row has no messages, and no question with an answer"
-    return next(filter(None, (_fault_of_message(place, message) for place, message in enumerate(messages))), "") or (
+    return next(filter(None, (_fault_of_message(index, message) for index, message in enumerate(messages))), "") or (
         _fault_of_roles([message["role"] for message in messages])
     )
 
 
-def _fault_of_message(place: int, message: object) -> str:
+def _fault_of_message(index: int, message: object) -> str:
     if not isinstance(message, dict):
-        return f"message {place} is a {_kind(message)}; needed is one with role and content"
+        return f"message {index} is a {_kind(message)}; needed is one with role and content"
     if not {"role", "content"} <= message.keys():
-        return f"message {place} has {shown_names(message)}; needed are role and content"
+        return f"message {index} has {shown_names(message)}; needed are role and content"
     for name in ("role", "content"):
         if not isinstance(message[name], str):
-            return f"the {name} of message {place} is a {_kind(message[name])}; needed is a text"
+            return f"the {name} of message {index} is a {_kind(message[name])}; needed is a text"
         try:
             message[name].encode()
         except UnicodeEncodeError:
-            return f"the {name} of message {place} is no valid Unicode"
+            return f"the {name} of message {index} is no valid Unicode"
     return ""
 
 
