@@ -42,7 +42,7 @@ from datagen.jicvqa.distractors.distractors import (
     make_distractors,
 )
 from datagen.jicvqa.distractors.ranking import RankingChoice, rank_classes
-from datagen.jicvqa.models import Server
+from datagen.jicvqa.models import ModelServer
 from datagen.jicvqa.runs import Fetching, build
 
 Counts = Mapping[str, Mapping[str, int]]
@@ -221,7 +221,7 @@ def print_calls(choice: RankingChoice) -> None:
     lists = load_classes()
     with tempfile.TemporaryDirectory() as folder, counting_server() as (endpoint, requests):
         journal = Path(folder) / "answers.jsonl"
-        server = Server((endpoint,), "first-pick", None, 64)
+        server = ModelServer((endpoint,), "first-pick", None, 64)
         started = time.perf_counter()
         rank_classes(lists, choice, server, journal, _quiet)
         seconds = time.perf_counter() - started

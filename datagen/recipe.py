@@ -24,7 +24,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Source(_Section):
+class SourceSettings(_Section):
     """Where the images come from.
 
     Attributes:
@@ -73,7 +73,7 @@ class Images(_Section):
     send_pixels: int = Field(1536 * 1536, ge=1)
 
 
-class Server(_Section):
+class ServerSettings(_Section):
     """A vLLM server that datagen starts on this machine for the run.
 
     Attributes:
@@ -85,7 +85,7 @@ class Server(_Section):
     start_seconds: int = Field(900, ge=1)
 
 
-class Engine(_Section):
+class EngineSettings(_Section):
     """A model and how to reach it.
 
     Attributes:
@@ -111,7 +111,7 @@ class Engine(_Section):
     timeout: float = Field(180.0, gt=0)
     patience: float = Field(120.0, gt=0)
     request: dict[str, Any] = {}
-    server: Server = Server()
+    server: ServerSettings = ServerSettings()
 
     @field_validator("kind")
     @classmethod
@@ -195,9 +195,9 @@ class Recipe(_Section):
     """
 
     task: str = "visual_instruction"
-    source: Source
+    source: SourceSettings
     images: Images = Images()
-    engines: dict[str, Engine] = Field(min_length=1)
+    engines: dict[str, EngineSettings] = Field(min_length=1)
     stages: tuple[Stage, ...] = Field(min_length=1)
     policy: str = "standard"
     seed: int = 0
@@ -259,7 +259,7 @@ def _known(name: str, package: str, kind: str, *others: str) -> str:
     return name
 
 
-def api_key(engine: Engine) -> str | None:
+def api_key(engine: EngineSettings) -> str | None:
     """Return the engine's API key from the environment.
 
     Raises:

@@ -149,10 +149,10 @@ def data_page() -> str:
 def recipe_page() -> str:
     """Return docs/recipe.md."""
     sections: dict[str, type[BaseModel]] = {
-        "source": recipe.Source,
+        "source": recipe.SourceSettings,
         "images": recipe.Images,
-        "engines.NAME": recipe.Engine,
-        "engines.NAME.server": recipe.Server,
+        "engines.NAME": recipe.EngineSettings,
+        "engines.NAME.server": recipe.ServerSettings,
         "stages.NUMBER": recipe.Stage,
         "output": recipe.Output,
     }
@@ -223,7 +223,7 @@ def _type(annotation: Any) -> str:
     if origin is dict:
         return f"mapping of {_plural(_type(arguments[1]))}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation.__name__.lower()
+        return annotation.__name__.removesuffix("Settings").lower()
     return _NAMES[annotation]
 
 

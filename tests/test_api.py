@@ -63,6 +63,7 @@ def test_a_finished_run_gives_counts_rows_report_data_set_and_export(recipe: Rec
     assert run.explain(rows[0]["id"][:8])["key"] == rows[0]["key"]
 
 
+@pytest.mark.ray
 def test_a_run_in_this_process_has_the_bytes_of_one_with_ray(recipe: Recipe, tmp_path: Path) -> None:
     for where in ("local", "ray"):
         datagen.run(recipe, tmp_path / where, where=where)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from datagen.errors import DatagenError
-from datagen.recipe import Engine, Recipe, api_key
+from datagen.recipe import EngineSettings, Recipe, api_key
 from datagen.recipe_file import load_recipe
 
 GOOD = """
@@ -232,10 +232,10 @@ def test_overrides_win_over_replacements(recipe_file: Path) -> None:
         ("seed", "--set seed: write it as key=value, for example stages.1.repeat=4."),
         ("seed=[", "--set seed=[: the value is not valid YAML"),
         ("seed=2024-99-99", "the value is not valid YAML"),
-        ("stages.9.repeat=4", "--set stages.9.repeat: the recipe has no such place"),
-        ("stages.one.repeat=4", "--set stages.one.repeat: the recipe has no such place"),
-        ("stages.*.repeat=4", "the recipe has no such place"),
-        ("task.name=4", "--set task.name: the recipe has no such place"),
+        ("stages.9.repeat=4", "--set stages.9.repeat: the recipe has no such field"),
+        ("stages.one.repeat=4", "--set stages.one.repeat: the recipe has no such field"),
+        ("stages.*.repeat=4", "the recipe has no such field"),
+        ("task.name=4", "--set task.name: the recipe has no such field"),
         ("stages.1.reapet=4", "there is no field 'reapet' in stages.1: did you mean 'repeat'?"),
         ("=4", "there is no field ''"),
         ("source.nothing.deeper=4", "there is no field 'nothing' in source"),
@@ -288,10 +288,10 @@ def test_a_path_that_leads_nowhere_is_left_to_the_source(recipe_file: Path, path
 
 
 def test_the_api_key_is_read_from_the_environment_without_its_line_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine(model="m", api_key_env="TEST_KEY")
+    engine = EngineSettings(model="m", api_key_env="TEST_KEY")
     monkeypatch.setenv("TEST_KEY", "secret\n")
     assert api_key(engine) == "secret"
-    assert api_key(Engine(model="m")) is None
+    assert api_key(EngineSettings(model="m")) is None
     for value in ("", " \n"):
         monkeypatch.setenv("TEST_KEY", value)
         with pytest.raises(DatagenError, match=r"TEST_KEY \(api_key_env\) is not set; export the API key in it\."):
@@ -311,7 +311,7 @@ def test_a_key_that_no_header_can_carry_is_one_line_without_it(monkeypatch: pyte
     else:
         monkeypatch.setenv("TEST_KEY", value)
     with pytest.raises(DatagenError, match=r"TEST_KEY \(api_key_env\) holds more than an API key: .*Export") as caught:
-        api_key(Engine(model="m", api_key_env="TEST_KEY"))
+        api_key(EngineSettings(model="m", api_key_env="TEST_KEY"))
     assert "cret" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -354,4 +354,4 @@ def test_what_is_no_base_url_is_refused(recipe_file: Path, url: str) -> None:
 
 @pytest.mark.parametrize("url", ["http://[::1]:8000/v1", "https://gateway.example/v1/@cf/llama", "http://host"])
 def test_usual_base_urls_are_taken(url: str) -> None:
-    assert Engine(model="m", endpoints=(url,)).endpoints == (url,)
+    assert EngineSettings(model="m", endpoints=(url,)).endpoints == (url,)

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar, Protocol, Self
 
-from datagen import recipe
 from datagen.engines.wire.chat import Completion
+from datagen.recipe import EngineSettings
 from filters.registry import Registry
 from prompts import Sampling
 
@@ -33,7 +33,7 @@ class Engine(Protocol):
     retries: int
 
     @classmethod
-    def of(cls, engine: "recipe.Engine", key: str | None) -> Self:
+    def of(cls, engine: "EngineSettings", key: str | None) -> Self:
         """Return the engine for these settings of a recipe, with its API key."""
 
     async def __aenter__(self) -> Self:
@@ -81,6 +81,6 @@ def engine_class(kind: str, field: str = "engines.kind") -> type[Engine]:
     return ENGINES.find(kind, field)
 
 
-def open_engine(engine: "recipe.Engine", key: str | None) -> Engine:
+def open_engine(engine: "EngineSettings", key: str | None) -> Engine:
     """Return the engine for these settings of a recipe, not yet connected."""
     return engine_class(engine.kind).of(engine, key)

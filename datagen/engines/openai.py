@@ -23,12 +23,12 @@ import aiohttp
 import orjson
 import stamina
 
-from datagen import recipe
 from datagen.engines import ChatMessage
 from datagen.engines.wire.chat import Completion, ServerRefusedError, request_completion
 from datagen.engines.wire.endpoints import serves
 from datagen.errors import DatagenError
 from datagen.failures import Failure
+from datagen.recipe import EngineSettings
 from prompts import Sampling
 
 _PASSING_TRIES = 6
@@ -110,7 +110,7 @@ class ChatClient:
     _session: aiohttp.ClientSession = field(init=False)
 
     @classmethod
-    def of(cls, engine: recipe.Engine, key: str | None) -> Self:
+    def of(cls, engine: EngineSettings, key: str | None) -> Self:
         """Return the client of an engine whose endpoints are known."""
         return cls(engine.model, engine.endpoints, key, engine.timeout, engine.patience, engine.request)
 

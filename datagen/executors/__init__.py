@@ -3,6 +3,7 @@
 The driver chooses once, with `using`; everything that has work to do calls `call` and `mapped`, and does not ask.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,6 +12,8 @@ from typing import Any, Literal
 from datagen.progress import tracked
 
 Executor = Literal["ray", "local"]
+FEW_ROWS = 10_000
+"""Stored rows up to which judging and cutting take less time than the start of Ray."""
 _CHOSEN: ContextVar[Executor | None] = ContextVar("executor", default=None)
 
 
@@ -32,6 +35,16 @@ def using(chosen: Executor) -> Iterator[None]:
         yield
     finally:
         _CHOSEN.reset(token)
+
+
+@contextmanager
+def suited(*, few: bool) -> Iterator[None]:
+    """Let little work be done in this process, unless somebody has chosen, or a cluster is named by `RAY_ADDRESS`."""
+    if not few or is_chosen() or os.environ.get("RAY_ADDRESS"):
+        yield
+    else:
+        with using("local"):
+            yield
 
 
 def call(function: Callable[..., Any], *args: Any) -> Any:

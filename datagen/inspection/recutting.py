@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datagen.errors import DatagenError
+from datagen.executors import FEW_ROWS, suited
 from datagen.files.reading import open_parquet
 from datagen.inspection.difference import Difference, compare
 from datagen.inspection.stored_rows import CUT_AGAIN, StoredRows
@@ -45,9 +46,9 @@ def recut(run: Path, policy: Policy, out: Path | None) -> tuple[Difference, dict
     """
     if out is not None:
         refuse_overlap(out, run)
-    with tempfile.TemporaryDirectory(
-        prefix="datagen-", dir=out.parent if out and out.parent.exists() else None
-    ) as folder:
+    few = read_manifest(run)["counts"]["inputs"] <= FEW_ROWS
+    beside = out.parent if out and out.parent.exists() else None
+    with tempfile.TemporaryDirectory(prefix="datagen-", dir=beside) as folder, suited(few=few):
         with StoredRows(run) as stored:
             if not stored.judged:
                 raise DatagenError(

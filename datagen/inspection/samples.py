@@ -20,7 +20,7 @@ _NEIGHBOURS = 256
 
 
 @dataclass(frozen=True)
-class Message:
+class ShownMessage:
     """One message with its evidence."""
 
     role: str
@@ -52,7 +52,7 @@ class Card:
     state: str
     rules: tuple[str, ...]
     caption: tuple[Piece, ...]
-    messages: tuple[Message, ...]
+    messages: tuple[ShownMessage, ...]
     findings: tuple[dict[str, Any], ...]
     error: dict[str, str] | None
     pictures: tuple[str, ...]
@@ -131,7 +131,8 @@ def _card(row: Mapping[str, Any], findings: Findings, stored: StoredRows) -> Car
         rules=tuple(sorted({finding["rule"] for finding in findings})),
         caption=marked(row["caption"], -1),
         messages=tuple(
-            Message(message["role"], marked(message["content"], turn)) for turn, message in enumerate(row["messages"])
+            ShownMessage(message["role"], marked(message["content"], turn))
+            for turn, message in enumerate(row["messages"])
         ),
         findings=tuple(findings),
         error=row["error"],

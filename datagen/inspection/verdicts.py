@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datagen.executors import mapped
+from datagen.executors import mapped, suited
 from datagen.files.reading import open_parquet
 from datagen.inspection.stored_rows import StoredRows
 from datagen.sources.reading.conversation_files import conversation_files
@@ -135,7 +135,7 @@ def _judge(files: list[Path], policy: Policy, path: Path) -> None:
         for number, file in enumerate(files)
         for groups in _row_groups(file)
     ]
-    with pq.ParquetWriter(path, NUMBERED_VERDICTS, compression="zstd") as writer:
+    with suited(few=len(calls) <= 1), pq.ParquetWriter(path, NUMBERED_VERDICTS, compression="zstd") as writer:
         for verdicts in mapped(_judge_groups, calls, "judging"):
             writer.write_table(verdicts)
 

@@ -9,7 +9,7 @@ import typer
 from datagen import access
 
 if TYPE_CHECKING:
-    from datagen.jicvqa.models import Server
+    from datagen.jicvqa.models import ModelServer
 
 app = typer.Typer(
     help="Make, audit, compare and evaluate JIC-VQA: four-choice questions over labelled Japanese pictures.",
@@ -161,13 +161,13 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _server(endpoints: list[str] | None, model: str, key_environment: str, in_flight: int) -> "Server":
+def _server(endpoints: list[str] | None, model: str, key_environment: str, in_flight: int) -> "ModelServer":
     """Return where to ask; the API key is read from the environment.
 
     Raises:
         DatagenError: the variable is not set, or holds more than a key.
     """
-    from datagen.jicvqa.models import Server
+    from datagen.jicvqa.models import ModelServer
 
     key = access.api_key(key_environment, "--api-key-env") if key_environment else None
-    return Server(tuple(endpoints or ()), model, key, in_flight)
+    return ModelServer(tuple(endpoints or ()), model, key, in_flight)

@@ -20,7 +20,7 @@ ShowProgress = Callable[[str, int], AbstractContextManager[Callable[[int], None]
 """Takes a title and a total; yields what is told of finished steps."""
 
 
-class Server(NamedTuple):
+class ModelServer(NamedTuple):
     """A model and how to reach it: base URLs, the model's name, the API key, and requests in flight at once."""
 
     endpoints: tuple[str, ...]
@@ -29,7 +29,7 @@ class Server(NamedTuple):
     in_flight: int
 
 
-class Journal:
+class AnswerJournal:
     """Answers by the digest of what was asked, appended to a file of JSON lines as they come.
 
     A last line that a killed run left unfinished is passed over.
@@ -83,7 +83,9 @@ def request_key(*parts: Any) -> str:
 
 
 def run_all(
-    server: Server, tasks: Callable[[ChatClient], Iterable[Coroutine[Any, Any, None]]], advance: Callable[[int], None]
+    server: ModelServer,
+    tasks: Callable[[ChatClient], Iterable[Coroutine[Any, Any, None]]],
+    advance: Callable[[int], None],
 ) -> None:
     """Run coroutines against a server, at most `server.in_flight` at once; the first error stops them all.
 
@@ -115,7 +117,7 @@ def run_all(
     run_to_end(run())
 
 
-def checked(server: Server) -> Server:
+def checked(server: ModelServer) -> ModelServer:
     """Return the server with the name of its model, once all endpoints have answered.
 
     Raises:

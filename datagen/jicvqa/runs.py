@@ -19,7 +19,7 @@ from datagen.jicvqa.distractors import distractors as distractors_file
 from datagen.jicvqa.distractors.distractors import Method, load_distractors
 from datagen.jicvqa.distractors.ranking import RankingChoice, rank_classes
 from datagen.jicvqa.evaluation.evaluation import Settings
-from datagen.jicvqa.models import Server
+from datagen.jicvqa.models import ModelServer
 from datagen.progress import counted
 
 _CONSOLE = PlainConsole(soft_wrap=True)
@@ -36,7 +36,12 @@ class Fetching(NamedTuple):
 
 
 def make_distractors(
-    out: Path, classes: Path | None, method: Method, counts: str | None, ranking: RankingChoice | None, server: Server
+    out: Path,
+    classes: Path | None,
+    method: Method,
+    counts: str | None,
+    ranking: RankingChoice | None,
+    server: ModelServer,
 ) -> None:
     """Rank (by names where no model is to rank), design, and write the distractors file."""
     lists = load_classes(classes)
@@ -104,7 +109,7 @@ def audit_benchmark(
     gates_file: Path | None,
     classes: Path | None,
     distractors: Path | None,
-    server: Server,
+    server: ModelServer,
     questions: int,
 ) -> bool:
     """Audit a benchmark, write the page and the JSON, and return whether every gate passed."""
@@ -151,7 +156,7 @@ def compare_builds(first: Path, second: Path, out: Path | None) -> None:
         _CONSOLE.print(f"The differences by class are in {out}.")
 
 
-def evaluate_model(folder: Path, out: Path | None, settings: Settings, server: Server, limit: int | None) -> bool:
+def evaluate_model(folder: Path, out: Path | None, settings: Settings, server: ModelServer, limit: int | None) -> bool:
     """Put a benchmark to a model, write items and results, and return whether every question was answered."""
     from datagen.jicvqa.benchmark.benchmark import load_benchmark
     from datagen.jicvqa.evaluation.evaluation import evaluate
@@ -177,7 +182,7 @@ def evaluate_model(folder: Path, out: Path | None, settings: Settings, server: S
 
 
 @contextmanager
-def _served(server: Server, folder: Path) -> Iterator[Server]:
+def _served(server: ModelServer, folder: Path) -> Iterator[ModelServer]:
     """Yield the server as it is, or with the endpoint of one that is started here."""
     if server.endpoints:
         yield server

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datagen.errors import DatagenError, InterruptedRunError
-from datagen.executors import mapped
+from datagen.executors import FEW_ROWS, mapped, suited
 from datagen.recipe import Output
 from datagen.records import SCHEMA_VERSION
 from datagen.sources.reading.conversation_files import as_parquet, find_conversations, is_parquet, refuse_overlap
@@ -35,6 +35,8 @@ _JUDGED = ("findings", "state", "error", "policy")
 _OF_SCHEMA_1 = ("findings", "state", "error")
 _READ = ("id", "messages", "caption", "scores", "question", "answer", FAULT)
 _READ_BYTES = 1 << 28
+_FEW_BYTES = 1 << 24
+"""Of input that is judged before Ray has started."""
 
 
 def filter_rows(source: Path, policy: Policy, out: Path, output: Output) -> dict[str, Any]:
@@ -59,7 +61,8 @@ def filter_rows(source: Path, policy: Policy, out: Path, output: Output) -> dict
         files = find_conversations(source)
         refuse_overlap(out, *files)
         schema = _output_schema(files) if is_parquet(files[0]) else None  # refused before anything is written
-        with directory.locked():
+        few = sum(path.stat().st_size for path in files) <= _FEW_BYTES
+        with directory.locked(), suited(few=few):
             claim_output(directory.path)
             try:
                 return _filter_table(files, schema, source.stem, policy, directory.path, output)
@@ -78,10 +81,11 @@ def _filter_run(run: RunDirectory, policy: Policy, out: Path, output: Output) ->
             f"{len(unsealed)} parts of {run.path} are not complete; finish the run with datagen run first."
         )
     verdicts = out / "verdicts.parquet"
-    judge_parts(run.parts, policy, verdicts)
     recipe = published(run.stored_identity())
     facts = {"task": recipe["task"], "recipe": recipe, "policy": policy_facts(policy)}
-    return cut(run.parts, out, output, facts, index.count, verdicts)
+    with suited(few=index.count <= FEW_ROWS):
+        judge_parts(run.parts, policy, verdicts)
+        return cut(run.parts, out, output, facts, index.count, verdicts)
 
 
 def _filter_table(

@@ -17,7 +17,7 @@ from datagen.executors import Executor, call, executor, is_chosen, using
 from datagen.pipeline.local_worker import make_parts_here
 from datagen.pipeline.worker import Job
 from datagen.progress import Progress, ProgressLine
-from datagen.recipe import Recipe, Source
+from datagen.recipe import Recipe, SourceSettings
 from datagen.sources import open_source, settled, told
 from datagen.stages.step import check_names
 from datagen.store.cut import cut
@@ -126,7 +126,7 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
     return Outcome(directory, manifest, made.seconds + ended - cutting_started)
 
 
-def _index(recipe: Recipe, directory: RunDirectory, source: Source | None, console: Console) -> Index:
+def _index(recipe: Recipe, directory: RunDirectory, source: SourceSettings | None, console: Console) -> Index:
     """Return the index, listing the source if there is none yet."""
     if directory.index.exists():
         index = Index(directory.index)
@@ -193,7 +193,7 @@ def _listed_before(directory: RunDirectory, index: Index) -> str:
     )
 
 
-def _looked_at(recipe: Recipe, out: Path) -> Source:
+def _looked_at(recipe: Recipe, out: Path) -> SourceSettings:
     """Return how the source is read, which is decided here once; one that is unreadable is found before the start.
 
     Raises:
@@ -212,7 +212,7 @@ def _looked_at(recipe: Recipe, out: Path) -> Source:
     return decided
 
 
-def _list(settings: Source, max_bytes: int, path: Path, part_rows: int) -> str:
+def _list(settings: SourceSettings, max_bytes: int, path: Path, part_rows: int) -> str:
     """List a source into an index, and return what it passed over."""
     source = open_source(settings, max_bytes)
     write_index(source, path, part_rows, settings.limit, settings)

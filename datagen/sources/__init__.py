@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from datagen import recipe
 from datagen.errors import DatagenError
+from datagen.recipe import SourceSettings
 from datagen.records import MessageRecord
 from filters.registry import Registry, RegistryError
 
@@ -96,7 +96,7 @@ _SAVED_BY_DATASETS = ("dataset_info.json", "dataset_dict.json")
 _SUFFIXES_SHOWN = 8
 
 
-def settled(settings: recipe.Source, max_bytes: int) -> recipe.Source:
+def settled(settings: SourceSettings, max_bytes: int) -> SourceSettings:
     """Return the settings with what `auto` finds at `path` filled in: the kind, and the column.
 
     It is decided once, before the listing, and kept with the index: what is put beside the pictures later changes
@@ -116,7 +116,7 @@ def settled(settings: recipe.Source, max_bytes: int) -> recipe.Source:
     return decided.model_copy(update={"column": open_source(decided, max_bytes).column})
 
 
-SOURCES: Registry[Callable[[recipe.Source, int], Source]] = Registry(
+SOURCES: Registry[Callable[[SourceSettings, int], Source]] = Registry(
     "datagen.sources",
     kind="source",
     group="datagen.sources",
@@ -126,7 +126,7 @@ SOURCES: Registry[Callable[[recipe.Source, int], Source]] = Registry(
 _ALIASES = {"hub": "dataset"}
 
 
-def open_source(settings: recipe.Source, max_bytes: int) -> Source:
+def open_source(settings: SourceSettings, max_bytes: int) -> Source:
     """Return the source that the settings name; the kind `auto` is settled first.
 
     Raises:
@@ -141,7 +141,7 @@ def open_source(settings: recipe.Source, max_bytes: int) -> Source:
         raise DatagenError(str(error)) from error
 
 
-def _refuse_missing(settings: recipe.Source) -> None:
+def _refuse_missing(settings: SourceSettings) -> None:
     # os.path.exists, because Path.exists raises for names that are too long
     if settings.kind != "hub" and not os.path.exists(settings.path):  # noqa: PTH110
         raise DatagenError(

@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datagen import recipe
 from datagen.errors import DatagenError
 from datagen.failures import Failure
+from datagen.recipe import SourceSettings
 from datagen.records import MessageRecord
 from datagen.sources import Entry, Loaded
 from datagen.sources.reading.cells import holds, pictures_in
@@ -32,7 +32,7 @@ _TEXTS = ("id", "messages", "question", "answer", "caption")
 class ConversationsSource:
     """One conversation a row; the key is its id, or file and number where it has none or one that was there before."""
 
-    def __init__(self, settings: recipe.Source, max_bytes: int) -> None:
+    def __init__(self, settings: SourceSettings, max_bytes: int) -> None:
         self._path = Path(settings.path)
         self._column = settings.column
         self._locations = Locations(max_bytes, settings.allow_private_hosts)

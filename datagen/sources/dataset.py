@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from datagen import recipe
 from datagen.errors import DatagenError
 from datagen.failures import Failure
+from datagen.recipe import SourceSettings
 from datagen.sources import Entry, Loaded
 from datagen.sources.reading.cells import ALLOWED, holds, pictures_in
 from datagen.sources.reading.locations import Locations
@@ -22,7 +22,7 @@ from filters.errors import nearest
 class DatasetSource:
     """One image a row; the key is the row's number. The data set is memory-mapped, so reading a row is cheap."""
 
-    def __init__(self, settings: recipe.Source, max_bytes: int) -> None:
+    def __init__(self, settings: SourceSettings, max_bytes: int) -> None:
         self._settings = settings
         self._locations = Locations(max_bytes, settings.allow_private_hosts)
         self.passed_over: Counter[str] = Counter()

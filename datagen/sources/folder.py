@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from datagen import recipe
 from datagen.errors import DatagenError
 from datagen.failures import Failure
+from datagen.recipe import SourceSettings
 from datagen.sources import Entry, Loaded, key_of
 
 PICTURE_SUFFIXES = frozenset(
@@ -33,7 +33,7 @@ class FolderSource:
 
     column = None
 
-    def __init__(self, settings: recipe.Source, max_bytes: int) -> None:
+    def __init__(self, settings: SourceSettings, max_bytes: int) -> None:
         self._root = os.fsencode(settings.path)
         self._max_bytes = max_bytes
         self.passed_over: Counter[str] = Counter()

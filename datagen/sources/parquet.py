@@ -11,9 +11,9 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datagen import recipe
 from datagen.errors import DatagenError
 from datagen.failures import Failure
+from datagen.recipe import SourceSettings
 from datagen.sources import Entry, Loaded, key_of
 from datagen.sources.folder import files_of_kind, key_below
 from datagen.sources.reading.cells import ALLOWED, holds, pictures_in
@@ -32,7 +32,7 @@ class ParquetSource:
     the folder of the Parquet file, or from its URL.
     """
 
-    def __init__(self, settings: recipe.Source, max_bytes: int) -> None:
+    def __init__(self, settings: SourceSettings, max_bytes: int) -> None:
         self._settings = settings
         self._root = Path(settings.path)
         self._locations = Locations(max_bytes, settings.allow_private_hosts)
@@ -88,7 +88,7 @@ class ParquetSource:
         await self._locations.close()
 
 
-def kind_and_column(settings: recipe.Source) -> tuple[Literal["parquet", "table"], str]:
+def kind_and_column(settings: SourceSettings) -> tuple[Literal["parquet", "table"], str]:
     """Decide whether Parquet files hold pictures, or are a table of paths or URLs, and in which column.
 
     Raises:

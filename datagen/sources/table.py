@@ -11,10 +11,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from datagen import recipe
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.files.plain_names import plain_names
+from datagen.recipe import SourceSettings
 from datagen.sources import Entry, Loaded
 from datagen.sources.folder import files_of_kind
 from datagen.sources.parquet import COLUMNS_OF_LOCATIONS, open_parquet, refuse_unreadable
@@ -38,7 +38,7 @@ class TableSource:
     Columns `url` and `license` are kept in the rows.
     """
 
-    def __init__(self, settings: recipe.Source, max_bytes: int) -> None:
+    def __init__(self, settings: SourceSettings, max_bytes: int) -> None:
         self._table = Path(settings.path)
         self._settings = settings
         self._locations = Locations(max_bytes, settings.allow_private_hosts)

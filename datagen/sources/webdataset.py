@@ -12,9 +12,9 @@ from typing import BinaryIO, NamedTuple
 
 import orjson
 
-from datagen import recipe
 from datagen.errors import DatagenError
 from datagen.failures import Failure
+from datagen.recipe import SourceSettings
 from datagen.sources import Entry, Loaded, key_of
 from datagen.sources.folder import PICTURE_SUFFIXES, files_of_kind, key_below, pass_over
 
@@ -40,7 +40,7 @@ class WebDatasetSource:
     that nothing is unpacked.
     """
 
-    def __init__(self, settings: recipe.Source, max_bytes: int) -> None:
+    def __init__(self, settings: SourceSettings, max_bytes: int) -> None:
         self._root = Path(settings.path)
         self.column = settings.column
         self._max_bytes = max_bytes

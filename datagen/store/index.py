@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from datagen import recipe
 from datagen.errors import DatagenError
 from datagen.files.plain_names import plain_names
 from datagen.files.reading import reading
 from datagen.files.writing import appearing
+from datagen.recipe import SourceSettings
 from datagen.sources import Entry, Source, told
 
 _FIELDS: "list[pa.Field[Any]]" = [
@@ -52,7 +52,7 @@ def row_id(key: str) -> str:
 
 
 def write_index(
-    source: Source, path: Path, part_rows: int, limit: int | None = None, settled: recipe.Source | None = None
+    source: Source, path: Path, part_rows: int, limit: int | None = None, settled: SourceSettings | None = None
 ) -> int:
     """List a source into an index and return the number of images.
 
@@ -124,7 +124,7 @@ class Index:
         self.parts: int = self._file.num_row_groups
         self._part_rows: int = self._file.metadata.row_group(0).num_rows
 
-    def settled(self, settings: recipe.Source) -> recipe.Source | None:
+    def settled(self, settings: SourceSettings) -> SourceSettings | None:
         """Return the settings with the kind and column that the listing was made with; none where it does not say."""
         decided = (self._file.schema_arrow.metadata or {}).get(_SETTLED)
         return settings.model_copy(update=orjson.loads(decided)) if decided else None

@@ -48,9 +48,9 @@ def test_a_closed_or_locked_endpoint_is_a_sentence_without_the_key() -> None:
 @pytest.mark.parametrize(
     ("location", "advice"),
     [
-        ("https://gateway.example/v1/models", "name https://gateway.example/v1 in its place"),
-        ("/api/v1/models", "/api/v1 in its place"),
-        ("https://user:pa55@gateway.example/v1/models?token=pa55", "name https://gateway.example/v1 in its place"),
+        ("https://gateway.example/v1/models", "name https://gateway.example/v1 instead"),
+        ("/api/v1/models", "/api/v1 instead"),
+        ("https://user:pa55@gateway.example/v1/models?token=pa55", "name https://gateway.example/v1 instead"),
         ("http://[", "name its own address"),
     ],
 )

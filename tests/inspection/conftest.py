@@ -52,7 +52,12 @@ def made_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (pictures / f"{number:02}.jpg").write_bytes(picture(number))
     (pictures / "broken.jpg").write_bytes(b"no picture")
     with started_fake_server() as server:
-        run(made_recipe(folder, pictures, server.endpoint, "standard"), folder / "run", Console(file=io.StringIO()))
+        run(
+            made_recipe(folder, pictures, server.endpoint, "standard"),
+            folder / "run",
+            Console(file=io.StringIO()),
+            where="local",
+        )
     return folder / "run"
 
 

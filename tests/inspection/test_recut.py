@@ -81,7 +81,7 @@ def test_a_recut_gives_the_shards_of_a_run_by_that_policy(
     assert difference.newly_kept > 0
     with started_fake_server() as server:
         recipe = made_recipe(tmp_path, made_run.parent / "pictures", server.endpoint, str(path))
-        made = run(recipe, tmp_path / "run", Console(file=io.StringIO()))
+        made = run(recipe, tmp_path / "run", Console(file=io.StringIO()), where="local")
         assert server.statistics()["requests"] > 0
     assert manifest["shards"] == made.manifest["shards"]
     assert manifest["counts"] == made.manifest["counts"]

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datagen.jicvqa.benchmark.questions import question_text
-from datagen.jicvqa.models import Journal
+from datagen.jicvqa.models import AnswerJournal
 from tests.conftest import called
 from tests.jicvqa.conftest import command
 
@@ -172,8 +172,8 @@ def test_a_benchmark_may_be_where_the_command_runs(
 
 def test_answers_with_line_separators_are_not_asked_for_again(tmp_path: Path) -> None:
     answers = {"1": "桜\u2028です", "2": "梅\u0085です\x1c"}
-    with Journal(tmp_path / "answers.jsonl") as journal:
+    with AnswerJournal(tmp_path / "answers.jsonl") as journal:
         for key, answer in answers.items():
             journal.add(key, answer)
-    with Journal(tmp_path / "answers.jsonl") as journal:
+    with AnswerJournal(tmp_path / "answers.jsonl") as journal:
         assert journal.answers == answers

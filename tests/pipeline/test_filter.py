@@ -91,7 +91,7 @@ def test_a_caption_of_another_type_stops_nothing(tmp_path: Path) -> None:
 def test_a_run_is_judged_anew_without_a_model(
     pictures: Path, fake_server: FakeServer, make_recipe: MakeRecipe, quiet: Console, tmp_path: Path
 ) -> None:
-    first = run(make_recipe(pictures, fake_server.endpoint), tmp_path / "run", quiet).manifest["counts"]
+    first = run(make_recipe(pictures, fake_server.endpoint), tmp_path / "run", quiet, where="local").manifest["counts"]
     paid = fake_server.statistics()["requests"]
     flagging = load_policy({"name": "flag", "purpose": "", "rules": [{"rule": "question_in_answer", "action": "flag"}]})
     counts = filter_rows(tmp_path / "run", flagging, tmp_path / "flagged", Output()).pop("counts")

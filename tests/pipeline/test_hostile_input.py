@@ -18,7 +18,7 @@ from PIL import Image
 
 from datagen.failures import FAILURE_CLASSES, Failure
 from datagen.pictures.picture import Picture, prepare
-from datagen.recipe import Images, Source
+from datagen.recipe import Images, SourceSettings
 from datagen.records import PART_SCHEMA, ErrorRecord, PartRow
 from datagen.sources import open_source
 from datagen.store.index import Index, write_index
@@ -227,7 +227,7 @@ def test_every_file_of_a_hostile_folder_ends_in_a_row_that_can_be_stored(tmp_pat
     contents = [ENCODINGS[0], ENCODINGS[4], b"", b"<html>", ENCODINGS[8][:50], b"\xed\xa0\x80" * 50, bytes(200_000)]
     for name, content in zip(names, contents, strict=True):
         Path(bytes(folder).decode(errors="surrogateescape"), name.decode(errors="surrogateescape")).write_bytes(content)
-    source = open_source(Source(path=str(folder)), LIMITS.max_bytes)
+    source = open_source(SourceSettings(path=str(folder)), LIMITS.max_bytes)
     write_index(source, tmp_path / "index.parquet", part_rows=3)
     index = Index(tmp_path / "index.parquet")
     rows = []

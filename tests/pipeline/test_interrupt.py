@@ -24,6 +24,8 @@ from datagen.store.journal import Journal
 from datagen.store.run_directory import RunDirectory
 from tests.conftest import ROOT, FakeServer, picture, started_fake_server
 
+pytestmark = pytest.mark.ray
+
 IMAGES = 24
 RECIPE = """
 source: {path: pictures}
@@ -37,8 +39,6 @@ SERVER = """
 import sys
 from pathlib import Path
 from benchmarks.fake_server import main
-
-pytestmark = pytest.mark.ray
 sys.argv += ["--latency", "0.3", "--log", str(Path(__file__).parents[3] / "requests.log")]
 main()
 """

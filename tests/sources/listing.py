@@ -14,7 +14,7 @@ import pytest
 
 from datagen.errors import DatagenError
 from datagen.failures import Failure
-from datagen.recipe import Source
+from datagen.recipe import SourceSettings
 from datagen.sources import Entry, open_source
 from tests.conftest import picture
 
@@ -23,7 +23,7 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 def opened(path: Path | str, **options: Any) -> Any:
-    return open_source(Source(path=str(path), **options), MAX_BYTES)
+    return open_source(SourceSettings(path=str(path), **options), MAX_BYTES)
 
 
 def listed(path: Path | str, **options: Any) -> list[Entry]:

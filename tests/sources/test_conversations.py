@@ -11,7 +11,7 @@ import pytest
 
 from datagen.errors import DatagenError
 from datagen.failures import Failure
-from datagen.recipe import Source
+from datagen.recipe import SourceSettings
 from datagen.records import IMAGES, MESSAGES
 from datagen.sources import Entry, Loaded, open_source
 from tests.conftest import FakeServer, MakeRecipe, picture
@@ -29,7 +29,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 def source_of(path: Path, **options: Any) -> Any:
-    return open_source(Source(path=str(path), kind="conversations", **options), 1 << 20)
+    return open_source(SourceSettings(path=str(path), kind="conversations", **options), 1 << 20)
 
 
 def loaded(path: Path, **options: Any) -> list[tuple[Entry, Loaded]]:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from datagen.errors import DatagenError
 from datagen.pipeline import run as pipeline
-from datagen.recipe import Source
+from datagen.recipe import SourceSettings
 from datagen.sources import open_source, settled
 from datagen.sources.dataset import DatasetSource
 from datagen.sources.folder import FolderSource
@@ -41,7 +41,7 @@ def test_the_kind_of_a_source_is_found_by_looking(tmp_path: Path) -> None:
 
 
 def decided(path: Path, **options: Any) -> tuple[str, str | None]:
-    found = settled(Source(path=str(path), **options), MAX_BYTES)
+    found = settled(SourceSettings(path=str(path), **options), MAX_BYTES)
     return found.kind, found.column
 
 
@@ -61,7 +61,7 @@ def test_settled_settings_name_the_kind_and_the_column(tmp_path: Path) -> None:
     assert decided(tmp_path / "archives") == ("webdataset", None)
     assert decided(tmp_path / "archives", column="seg.png") == ("webdataset", "seg.png")
     for name in ("folder", "list.csv", "list.parquet", "pictures.parquet", "saved", "archives"):
-        once = settled(Source(path=str(tmp_path / name)), MAX_BYTES)
+        once = settled(SourceSettings(path=str(tmp_path / name)), MAX_BYTES)
         assert settled(once, MAX_BYTES) == once
 
 
@@ -72,7 +72,10 @@ def test_settled_settings_are_opened_without_another_look(tmp_path: Path) -> Non
     pq.write_table(image_table([{"bytes": b"x", "path": None}]), tmp_path / "b.parquet")
     (tmp_path / "parquet").mkdir()
     shutil.copy(tmp_path / "b.parquet", tmp_path / "parquet" / "b.parquet")
-    found = {name: settled(Source(path=str(tmp_path / name)), MAX_BYTES) for name in ("archives", "folder", "parquet")}
+    found = {
+        name: settled(SourceSettings(path=str(tmp_path / name)), MAX_BYTES)
+        for name in ("archives", "folder", "parquet")
+    }
     for name in found:
         shutil.copy(tmp_path / "b.parquet", tmp_path / name / "c.parquet")
         touch(tmp_path / name, b"dataset_info.json", b"{}")

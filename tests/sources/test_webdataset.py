@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from datagen.errors import DatagenError
 from datagen.failures import Failure
-from datagen.recipe import Source
+from datagen.recipe import SourceSettings
 from datagen.sources import open_source, told
 from datagen.sources.folder import FolderSource
 from datagen.sources.parquet import ParquetSource
@@ -303,7 +303,7 @@ def test_a_compressed_archive_is_a_sentence(tmp_path: Path, mode: Any) -> None:
 
 def test_an_archive_that_changed_after_it_was_listed_fails_its_rows_alone(tmp_path: Path) -> None:
     path = write_archive(tmp_path / "x.tar", [("0.jpg", b"a" * 600), ("1.jpg", b"b" * 600), ("2.jpg", b"c" * 200_000)])
-    source = open_source(Source(path=str(path)), max_bytes=100_000)
+    source = open_source(SourceSettings(path=str(path)), max_bytes=100_000)
     first, second, large = source.entries()
     with pytest.raises(Failure, match=r"images\.max_bytes allows 100,000") as caught:
         read(source, large)

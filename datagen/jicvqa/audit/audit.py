@@ -53,7 +53,7 @@ class Gates(BaseModel):
     twins: int | None = Field(None, ge=0)
 
 
-class Verdict(NamedTuple):
+class GateResult(NamedTuple):
     """One gate, whether it passed, and the sentence that says so."""
 
     gate: str
@@ -96,7 +96,7 @@ class Audit(NamedTuple):
     names: list[NamePair]
     twins: list[Twin]
     hashed: int
-    verdicts: list[Verdict]
+    verdicts: list[GateResult]
 
     @property
     def passed(self) -> bool:
@@ -252,7 +252,7 @@ def _overall(
 
 def _verdicts(
     scopes: Mapping[str, Scope], names: Sequence[NamePair], found: Sequence[Twin], gates: Gates
-) -> list[Verdict]:
+) -> list[GateResult]:
     verdicts = []
     if gates.blind_excess is not None:
         scope, player, share = max(
@@ -263,22 +263,22 @@ def _verdicts(
             f"the best blind player ({player}, {scope}) earns {share.value:.1%} "
             f"({share.low:.1%} to {share.high:.1%}); chance is {CHANCE:.0%}"
         )
-        verdicts.append(Verdict("blind_excess", share.low <= CHANCE + gates.blind_excess, sentence))
+        verdicts.append(GateResult("blind_excess", share.low <= CHANCE + gates.blind_excess, sentence))
     if gates.ceiling_excess is not None:
         scope = max(scopes, key=lambda name: scopes[name].ceiling)
         ceiling = scopes[scope].ceiling
         sentence = f"knowing every option set's answers by heart would earn {ceiling:.2%} at most ({scope})"
-        verdicts.append(Verdict("ceiling_excess", ceiling <= CHANCE + gates.ceiling_excess, sentence))
+        verdicts.append(GateResult("ceiling_excess", ceiling <= CHANCE + gates.ceiling_excess, sentence))
     if gates.position_p is not None:
         scope = min(scopes, key=lambda name: scopes[name].position_p)
         sentence = f"the positions of the answers have p = {scopes[scope].position_p:.3g} ({scope})"
-        verdicts.append(Verdict("position_p", scopes[scope].position_p >= gates.position_p, sentence))
+        verdicts.append(GateResult("position_p", scopes[scope].position_p >= gates.position_p, sentence))
     if gates.conflicting_names is not None:
         count = sum(pair.questions for pair in names)
         shown = ", ".join(f"{pair.first}/{pair.second}" for pair in names[:5])
         sentence = f"{count:,} option pairs contain or spell one another{f' ({shown})' if shown else ''}"
-        verdicts.append(Verdict("conflicting_names", count <= gates.conflicting_names, sentence))
+        verdicts.append(GateResult("conflicting_names", count <= gates.conflicting_names, sentence))
     if gates.twins is not None:
         sentence = f"{len(found):,} pairs of pictures of different classes look alike"
-        verdicts.append(Verdict("twins", len(found) <= gates.twins, sentence))
+        verdicts.append(GateResult("twins", len(found) <= gates.twins, sentence))
     return verdicts

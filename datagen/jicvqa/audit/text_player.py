@@ -8,7 +8,7 @@ from datagen.engines.openai import ChatClient
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.jicvqa.benchmark.questions import Question
-from datagen.jicvqa.models import OutsideTheListError, Server, ShowProgress, checked, choose, run_all
+from datagen.jicvqa.models import ModelServer, OutsideTheListError, ShowProgress, checked, choose, run_all
 from datagen.jicvqa.templates import load_template
 from prompts import Sampling
 
@@ -16,7 +16,7 @@ _SAMPLING = Sampling(temperature=0.0, top_p=1.0, max_tokens=32)
 
 
 def ask_without_pictures(
-    questions: Sequence[Question], most: int, server: Server, show: ShowProgress, seed: int = 0
+    questions: Sequence[Question], most: int, server: ModelServer, show: ShowProgress, seed: int = 0
 ) -> dict[str, dict[str, tuple[float, int]]]:
     """Ask a model questions without pictures, at most so many a subset, drawn by the seed.
 

@@ -20,9 +20,9 @@ from datagen.jicvqa.classes.classes import CHOICES, ClassLists, Subset
 from datagen.jicvqa.classes.similarity import Matrix
 from datagen.jicvqa.distractors.distractors import Ranker
 from datagen.jicvqa.models import (
-    Journal,
+    AnswerJournal,
+    ModelServer,
     OutsideTheListError,
-    Server,
     ShowProgress,
     checked,
     choose,
@@ -51,7 +51,7 @@ class _Asked(NamedTuple):
 
 
 def rank_classes(
-    lists: ClassLists, choice: RankingChoice, server: Server, journal_path: Path, show: ShowProgress
+    lists: ClassLists, choice: RankingChoice, server: ModelServer, journal_path: Path, show: ShowProgress
 ) -> tuple[dict[str, Matrix], Ranker]:
     """Have a model rank the classes of every subset.
 
@@ -78,7 +78,7 @@ def rank_classes(
         for order in range(choice.orders)
     ]
     picked: dict[_Asked, list[str]] = {}
-    with Journal(journal_path) as journal, show("ranking classes", len(asked)) as advance:
+    with AnswerJournal(journal_path) as journal, show("ranking classes", len(asked)) as advance:
 
         async def rank(client: ChatClient, item: _Asked) -> None:
             names = item.subset.names

@@ -14,7 +14,7 @@ from datagen.jicvqa.benchmark.benchmark import Benchmark
 from datagen.jicvqa.benchmark.questions import Question
 from datagen.jicvqa.classes.classes import CHOICES
 from datagen.jicvqa.evaluation.scoring import LETTERS, Outcome, official, outcome_of, read_answer
-from datagen.jicvqa.models import Journal, Server, ShowProgress, checked, run_all
+from datagen.jicvqa.models import AnswerJournal, ModelServer, ShowProgress, checked, run_all
 from datagen.jicvqa.templates import Template, load_template
 from datagen.pictures.picture import prepare
 from datagen.recipe import Images
@@ -71,7 +71,12 @@ class Settings(NamedTuple):
 
 
 def evaluate(
-    benchmark: Benchmark, settings: Settings, server: Server, out: Path, show: ShowProgress, limit: int | None = None
+    benchmark: Benchmark,
+    settings: Settings,
+    server: ModelServer,
+    out: Path,
+    show: ShowProgress,
+    limit: int | None = None,
 ) -> list[Item]:
     """Ask a model all questions and score its answers.
 
@@ -104,7 +109,7 @@ def evaluate(
     _keep_settings(out / "evaluation.json", benchmark.questions, settings, server, template)
     wanted = [(question, turn) for question in questions for turn in range(CHOICES if settings.circular else 1)]
     failed: dict[str, str] = {}
-    with Journal(out / "journal.jsonl") as journal, show("asking", len(wanted)) as advance:
+    with AnswerJournal(out / "journal.jsonl") as journal, show("asking", len(wanted)) as advance:
 
         async def ask(client: ChatClient, question: Question, turn: int) -> None:
             key = _key(question, turn)
@@ -165,7 +170,7 @@ def _key(question: Question, turn: int) -> str:
 
 
 def _keep_settings(
-    path: Path, questions: Sequence[Question], settings: Settings, server: Server, template: Template
+    path: Path, questions: Sequence[Question], settings: Settings, server: ModelServer, template: Template
 ) -> None:
     """Record how the benchmark is put, and refuse a folder in which it was put otherwise.
 
