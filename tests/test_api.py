@@ -32,6 +32,7 @@ def test_importing_datagen_is_light() -> None:
     assert not {"ray", "pyarrow", "pydantic", "PIL", "rich"} & {name.split(".")[0] for name in loaded.split()}
 
 
+@pytest.mark.slow
 def test_a_run_of_six_images_starts_no_ray_and_says_what_it_made(recipe: Recipe, tmp_path: Path) -> None:
     script = (
         "import sys, datagen\n"

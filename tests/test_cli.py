@@ -52,6 +52,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     assert_refused(result, "there is no folder or file", "nowhere")
 
 
+@pytest.mark.slow
 def test_an_empty_folder_is_refused(tmp_path: Path, fake_server: FakeServer) -> None:
     (tmp_path / "empty").mkdir()
     recipe = write_recipe(tmp_path, fake_server.endpoint)
@@ -60,33 +61,39 @@ def test_an_empty_folder_is_refused(tmp_path: Path, fake_server: FakeServer) -> 
     assert not (tmp_path / "out" / "index.parquet").exists()
 
 
+@pytest.mark.slow
 def test_a_misspelt_key_names_the_nearest(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, prompt="promt")
     assert_refused(datagen("run", recipe, "--out", tmp_path / "out"), "promt", "did you mean 'prompt'?")
 
 
+@pytest.mark.slow
 def test_an_unknown_prompt_lists_the_shipped_ones(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, question_answer="question_anser")
     assert_refused(datagen("run", recipe, "--out", tmp_path / "out"), "did you mean 'question_answer'?")
 
 
+@pytest.mark.slow
 def test_a_dead_endpoint_is_found_before_work_starts(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, f"http://127.0.0.1:{free_port()}/v1")
     assert_refused(datagen("run", recipe, "--out", tmp_path / "out"), "does not answer", "Start the server")
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_served_lists_those_that_are(tmp_path: Path, fake_server: FakeServer) -> None:
     recipe = write_recipe(tmp_path, fake_server.endpoint)
     result = datagen("run", recipe, "--out", tmp_path / "out", "--model", "other")
     assert_refused(result, "does not serve the model 'other'", "fake-vlm")
 
 
+@pytest.mark.slow
 def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
     (tmp_path / "file").write_text("")
     assert_refused(datagen("run", recipe, "--out", tmp_path / "file" / "out"), "cannot be written", "--out")
 
 
+@pytest.mark.slow
 def test_an_output_with_other_files_is_not_touched(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
     (tmp_path / "out").mkdir()
@@ -104,6 +111,7 @@ def test_a_policy_with_an_unknown_rule_names_the_nearest(tmp_path: Path) -> None
     assert_refused(result, "question_in_anser", "question_in_answer")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["report", "explain"])
 def test_inspecting_what_is_no_run_is_refused(tmp_path: Path, name: str) -> None:
     assert_refused(datagen(name, tmp_path, *(["x"] if name == "explain" else [])), "manifest.json")
@@ -175,6 +183,7 @@ WRONG: list[tuple[str, ...]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", WRONG, ids=lambda arguments: " ".join(arguments)[:60])
 def test_wrong_input_is_told_in_one_line(
     inputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]

@@ -24,6 +24,8 @@ MODULES = [name.removesuffix(".py") for name in EXAMPLES if name.endswith(".py")
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The examples as files, and three pictures, one of them upright, in a list with a fourth that is not there."""
+    for name in MODULES:  # of another test with files of that name
+        sys.modules.pop(name, None)
     for name, text in EXAMPLES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     for number, size in enumerate([(64, 48), (48, 64), (64, 64)]):

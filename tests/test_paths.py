@@ -53,6 +53,7 @@ def _sibling(recipe: Recipe, tmp_path: Path, make_recipe: MakeRecipe, monkeypatc
     run_here(others, Path("exp2"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_sibling")
 def test_every_command_reads_and_writes_the_folder_that_was_named(recipe: Recipe, fake_server: FakeServer) -> None:
     flagging = load_policy({"name": "flag", "rules": [{"rule": "question_in_answer", "action": "flag"}]})
@@ -80,6 +81,7 @@ def test_every_command_reads_and_writes_the_folder_that_was_named(recipe: Recipe
             assert compared.rows("absent", "kept") == compared.rows("kept", "absent") == 0, name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_sibling")
 @pytest.mark.parametrize("name", ["exp[2]", "a?b", "state=kept", "a b"])
 def test_the_line_that_a_run_ends_with_loads_its_own_rows(recipe: Recipe, name: str) -> None:

@@ -236,6 +236,7 @@ def test_errors_are_one_line_that_names_all_in_full(
     assert WRITTEN[:32] in error  # Typer itself writes some of the rest out in a way of its own
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
 )
@@ -261,6 +262,7 @@ def test_arguments_in_another_encoding_are_refused(tmp_path: Path) -> None:
         load_recipe(recipe)
 
 
+@pytest.mark.slow
 def test_whoever_stops_reading_hears_no_complaint(folder: Path) -> None:
     command = f"{sys.executable} -m datagen report run | true; echo ${{PIPESTATUS[0]}}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -270,6 +272,7 @@ def test_whoever_stops_reading_hears_no_complaint(folder: Path) -> None:
     assert (result.stdout, result.stderr) == ("0\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
 def test_closed_streams_are_no_files(folder: Path, tmp_path: Path, closed: str) -> None:
     page = tmp_path / "page.html"

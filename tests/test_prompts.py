@@ -161,6 +161,7 @@ def test_a_template_that_fails_on_later_turns_alone_is_refused_too(tmp_path: Pat
     assert "ZeroDivisionError" in sentence_of(write(tmp_path, user="{{ 1 / (2 - turn) }}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [

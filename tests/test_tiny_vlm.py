@@ -112,6 +112,7 @@ def test_four_choice_questions_have_the_published_form() -> None:
     assert all(sum(concept.subset == subset for concept in CONCEPTS) >= 8 for subset in SUBSETS)
 
 
+@pytest.mark.slow
 def test_the_tokenizer_gives_prompts_and_conversations_back() -> None:
     from transformers import PreTrainedTokenizerFast
 

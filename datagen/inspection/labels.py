@@ -80,6 +80,12 @@ RULES: Mapping[str, str] = {
 """What the shipped rules find; other rules go by the first line of their docstring in both languages."""
 
 
+def distribution(name: str) -> Words:
+    """Return what a distribution is of; scores go by their names."""
+    score = name.removeprefix("score:")
+    return DISTRIBUTIONS.get(name) or Words(f"スコア {score}", f"score {score}")
+
+
 def purpose_of(rule: str, docstring: str) -> Words:
     """Return what a rule is for."""
     first = docstring.strip().partition("\n")[0].strip()

@@ -37,7 +37,7 @@ class Report:
         rules: the hits of every rule, most hits first.
         overlap: which rules hit together.
         groupings: the hits by turn, prompt version, model and task.
-        distributions: lengths and tokens, before the policy and after.
+        distributions: lengths, tokens and scores, before the policy and after.
         scripts: in which script the answers are.
         failures: the failed rows by class.
         costs: tokens and time.

@@ -38,7 +38,7 @@ def write_report_page(run: Path, page: Path, seed: int = 0) -> Report:
             states=labels.STATES,
             groups=labels.GROUPS,
             turns=labels.TURNS,
-            distributions=labels.DISTRIBUTIONS,
+            distributions={found.name: labels.distribution(found.name) for found in report.distributions},
             scripts=labels.SCRIPTS,
         )
     write_page(page, text)

@@ -17,6 +17,7 @@ from datagen.errors import DatagenError
 from datagen.files.reading import reading
 from datagen.files.writing import write_json, write_text
 from datagen.records import SCHEMA_VERSION, STATES
+from datagen.store.run_directory import usable
 from datagen.version import VERSION
 
 PROVENANCE = {"datagen": VERSION, "schema": SCHEMA_VERSION}
@@ -62,7 +63,7 @@ def read_manifest(out: Path) -> dict[str, Any]:
     Raises:
         DatagenError: there is none, or it is damaged.
     """
-    path = out / "manifest.json"
+    path = usable(out) / "manifest.json"
     if not path.exists():
         raise DatagenError(
             f"{out} holds no finished run (it has no manifest.json); give the --out of a datagen run that has ended."

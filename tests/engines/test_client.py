@@ -232,6 +232,7 @@ def test_a_body_without_end_is_left_at_the_limit_of_its_tokens(opening: bytes) -
     assert written[0] < 64 << 20
 
 
+@pytest.mark.slow
 def test_a_body_that_unpacks_without_end_is_left_likewise() -> None:
     packer = zlib.compressobj(wbits=31)
     bomb = packer.compress(b"\0" * (1 << 28)) + packer.flush()

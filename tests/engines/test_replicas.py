@@ -232,6 +232,7 @@ def to_everything(fault: Handler) -> Server:
     return server
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_all_requests_get_stops_the_run_when_patience_is_over_and_fails_no_row(name: str, clock: Clock) -> None:
     async def run() -> None:
@@ -252,6 +253,7 @@ def test_what_all_requests_get_stops_the_run_when_patience_is_over_and_fails_no_
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_all_requests_get_for_a_while_costs_no_row(name: str, clock: Clock) -> None:
     async def run() -> None:

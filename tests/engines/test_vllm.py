@@ -40,6 +40,7 @@ def processes_with(text: str) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "empty_model").mkdir()
     log = tmp_path / "server.log"
@@ -89,6 +90,7 @@ def fake_server(model: str, port: int) -> list[str]:
     return ["-c", code, "--port", str(port), "--served-model-name", model]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
 def test_a_proxy_of_the_environment_does_not_hide_our_own_server(
     name: str, program: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -100,6 +102,7 @@ def test_a_proxy_of_the_environment_does_not_hide_our_own_server(
         assert server.process.poll() is None
 
 
+@pytest.mark.slow
 def test_every_engine_has_a_log_of_its_own(program: Program, tmp_path: Path) -> None:
     program(fake_server)
     engines = {"vlm": {"model": "one"}, "../text": {"model": "two"}, "テキスト": {"model": "three"}}
@@ -138,6 +141,7 @@ def test_names_of_engines_make_names_of_files_that_differ() -> None:
     assert all(len(log.encode()) <= 255 and "/" not in log and log.isprintable() for log in logs)
 
 
+@pytest.mark.slow
 def test_a_second_start_keeps_the_log_that_says_why_the_first_one_ended(program: Program, tmp_path: Path) -> None:
     log = tmp_path / "server.log"
     program(lambda model, port: ["-c", "raise SystemExit('ValueError: no room on the first day')"])

@@ -44,6 +44,7 @@ def test_the_blocks_have_type_and_text_alone_and_pictures_stand_first(finished: 
         assert all([block["type"] for block in message["content"]] == ["text"] for message in others)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streaming", [False, True])
 def test_datasets_decodes_the_pictures_with_no_argument(finished: Path, tmp_path: Path, streaming: bool) -> None:
     count = export(finished, "messages", tmp_path / "out")
@@ -79,6 +80,7 @@ def test_an_exporter_of_ones_own_goes_by_its_dotted_name_and_is_held_to_its_coun
     assert not (tmp_path / "lost").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

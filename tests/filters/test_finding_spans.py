@@ -64,6 +64,7 @@ def strict():
     return load_policy("strict")
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(turns=conversations, caption=st.none() | wild)
 def test_spans_point_into_the_original_text(strict, turns, caption):

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import filters
 
 DIGEST = "from filters import load_policy; print(load_policy({!r}).digest)"
@@ -17,6 +19,7 @@ def digest_in(folder: Path, policy: object) -> str:
     ).stdout.strip()
 
 
+@pytest.mark.slow
 def test_an_upgrade_of_the_shipped_rules_is_another_digest(tmp_path):
     for name in ("now", "later"):
         shutil.copytree(Path(filters.__file__).parent, tmp_path / name / "filters")

@@ -43,7 +43,7 @@ def test_a_prompt_that_has_changed_since_is_not_taken_for_the_one_that_was_sent(
 ) -> None:
     text = (Path(prompts.prompt.__file__).parent / "caption.yaml").read_text(encoding="utf-8")
     (tmp_path / "caption.yaml").write_text(text.replace("user: |-", "user: |-\n  別の指示。"), "utf-8")
-    monkeypatch.setattr(prompts.prompt, "_FOLDER", tmp_path)
+    monkeypatch.setattr(prompts.prompt.PROMPTS, "_read", lambda path: prompts.prompt.read_prompt(tmp_path / path.name))
     assert "the prompt 'caption' has changed since" in told(made_run, dropped)
 
 

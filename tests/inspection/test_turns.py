@@ -80,6 +80,7 @@ def test_findings_count_for_the_pair_that_they_are_in(kind: str, tmp_path: Path)
     assert (pairs.bins[0].low, pairs.bins[-1].low) == (1, 2 if "2" in turns else 1)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(conversations=st.lists(st.lists(ROLES, min_size=1, max_size=7), min_size=1, max_size=9))
 def test_every_finding_is_in_a_group_and_no_group_has_more_hits_than_rows(

@@ -10,6 +10,8 @@ from datagen.jicvqa.audit.collisions import name_pairs, substring_collisions, tw
 from datagen.jicvqa.benchmark.questions import Question
 from tests.jicvqa.conftest import SMALL, command, model_server, rows_of, write_csv, write_parquet
 
+pytestmark = pytest.mark.slow
+
 
 def nearest_build(tmp_path: Path) -> Path:
     assert command("distractors", "--method", "nearest", "--out", tmp_path / "n.json").code == 0

@@ -11,6 +11,8 @@ from datagen.jicvqa.distractors.design import mutual_design, mutual_shares, near
 from datagen.jicvqa.distractors.distractors import counts_of
 from tests.jicvqa.conftest import uneven_counts
 
+pytestmark = pytest.mark.slow
+
 COUNTS = st.lists(st.integers(0, 15), min_size=4, max_size=9).filter(lambda own: sum(n > 0 for n in own) >= 4)
 
 

@@ -16,6 +16,8 @@ from datagen.jicvqa.classes.similarity import Matrix
 from datagen.jicvqa.distractors.distractors import Method, Ranker, make_distractors
 from tests.jicvqa.conftest import rows_of, uneven_counts
 
+pytestmark = pytest.mark.slow
+
 
 def vectors(seed: int) -> dict[str, Matrix]:
     """Return the similarity of random vectors, by subset, as a language model's ranking might be."""

@@ -161,6 +161,7 @@ def test_images_without_bytes_are_read_from_their_paths_beside_the_table(
         assert benchmark.pictures(question.id) == (tmp_path / "pictures" / f"{question.id}.jpg").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["list", "octets", "base64", "large"])
 def test_pictures_are_read_from_any_column_that_holds_them(distractors_file: Path, tmp_path: Path, form: str) -> None:
     table = write_parquet(tmp_path / "t.parquet", rows_of(SMALL))

@@ -37,6 +37,7 @@ def broken() -> set[int]:
     return set()
 
 
+@pytest.mark.slow
 def test_pictures_come_once_and_dead_links_are_recorded(
     tmp_path: Path, distractors_file: Path, broken: set[int]
 ) -> None:

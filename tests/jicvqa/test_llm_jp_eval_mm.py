@@ -35,6 +35,7 @@ def test_its_fields_are_there_with_their_types(small_build: Path, tmp_path: Path
         assert row["domain"] == next(domain for word, domain in DOMAINS.items() if word in row["input_text"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("say", [lambda row: row["answer"], lambda row: row["input_text"], lambda row: "桜と駅です"])
 def test_its_score_is_the_macro_mean_that_we_report(small_build: Path, tmp_path: Path, say: object) -> None:
     rows = read_as_its_task_does(small_build, tmp_path / "cache")

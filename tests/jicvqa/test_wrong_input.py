@@ -12,6 +12,8 @@ from datagen.jicvqa.models import AnswerJournal
 from tests.conftest import called
 from tests.jicvqa.conftest import command
 
+pytestmark = pytest.mark.slow
+
 CHOICES = ("桜", "梅", "バラ", "ユリ")
 BUILT: dict[str, Any] = {
     "id": ["1"],

@@ -167,6 +167,7 @@ def test_bombs_are_refused_by_their_declared_size_before_memory_is_taken() -> No
         assert grown < 20
 
 
+@pytest.mark.slow
 def test_headers_that_hide_the_true_size_are_no_way_around_the_limit() -> None:
     jpeg_2000 = bytearray(encoded(Image.new("L", (6000, 6000), 9), "JPEG2000"))
     place = jpeg_2000.index(b"ihdr") + 4
@@ -179,6 +180,7 @@ def test_headers_that_hide_the_true_size_are_no_way_around_the_limit() -> None:
     assert max(outcomes["jpeg 2000"][1], outcomes["icon"][1]) < 20
 
 
+@pytest.mark.slow
 def test_compressed_metadata_is_not_blown_up() -> None:
     chunks = {
         "zTXt": _chunk(b"zTXt", b"Comment\0\0" + _LONG),
@@ -197,6 +199,7 @@ def test_compressed_metadata_is_not_blown_up() -> None:
         assert grown < 100
 
 
+@pytest.mark.slow
 def test_a_64_megapixel_jpeg_is_decoded_at_reduced_size() -> None:
     """At full size it would take 192 MB."""
     data = encoded(Image.linear_gradient("L").convert("RGB").resize((8000, 8000)), "JPEG")

@@ -203,6 +203,7 @@ def test_a_comment_or_profile_does_not_follow_into_the_new_file() -> None:
     assert b"secret" not in prepare(data, LIMITS).data
 
 
+@pytest.mark.slow
 def test_large_pictures_are_shrunk_once_with_their_aspect_kept() -> None:
     for size in ((4000, 3000), (3000, 4000), (5000, 600), (1537, 1536)):
         for image_format in ("JPEG", "PNG"):

@@ -160,6 +160,7 @@ def mutated_profiles(draw: st.DrawFn) -> bytes:
     return bytes(data[:end]) + draw(st.binary(max_size=300))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @quick
 @given(mutated_profiles(), st.sampled_from(["RGB", "L", "CMYK"]))

@@ -13,6 +13,8 @@ from datagen.recipe_file import load_recipe
 from tests.conftest import ROOT, FakeServer, picture
 from tests.without_ray import run_here, shard_digests
 
+pytestmark = pytest.mark.slow
+
 MODULES = ("prompts", "datasets", "duckdb", "ray", "numpy", "json", "random", "pyarrow", "csv", "email", "rich")
 PACKAGES = ("filters", "tests", "yaml", "asyncio")
 RECIPE = """

@@ -320,6 +320,7 @@ def test_a_body_at_the_limit_is_read_and_one_byte_more_is_not() -> None:
     with_site(ok, test)
 
 
+@pytest.mark.slow
 def test_a_compressed_body_is_read_and_a_bomb_is_not_blown_up() -> None:
     bomb = gzip.compress(bytes(300_000_000), 9)
 
@@ -358,6 +359,7 @@ def test_a_server_that_hangs_is_left_after_the_time_limit() -> None:
     with_site(hang, test)
 
 
+@pytest.mark.slow
 def test_waiting_for_a_place_does_not_count_against_the_time_limit() -> None:
     at_once, most = 0, 0
 

@@ -115,6 +115,7 @@ print(total, pa.default_memory_pool().max_memory())
 """
 
 
+@pytest.mark.slow
 def test_memory_follows_what_is_held_and_not_the_size_of_the_group(tmp_path: Path) -> None:
     """A group of 600 MB; held whole, as it was, it takes twice that."""
     path, rows = tmp_path / "x.parquet", 300

@@ -51,6 +51,7 @@ def test_repeated_names_never_share_a_key(tmp_path: Path, name: str) -> None:
     assert made[:3] == ["a", "a#2", "a#2#1"]
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.text('a#1,2" \\桜', max_size=5), min_size=1, max_size=12))
 def test_any_list_of_places_has_unique_keys(tmp_path_factory: pytest.TempPathFactory, places: list[str]) -> None:
@@ -159,6 +160,7 @@ def test_names_that_look_like_dates_or_identifiers_stay_as_they_are(tmp_path: Pa
         assert keys(write_table(tmp_path / table, [{"path": name} for name in names])) == names
 
 
+@pytest.mark.slow
 def test_columns_with_odd_names_are_found(tmp_path: Path) -> None:
     names = ["place", "number", "occurrence", 'we"ird', "select", "画像"]
     table = write_table(tmp_path / "list.csv", [{name: f"{name}.jpg" for name in names}])

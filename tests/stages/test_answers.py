@@ -317,6 +317,7 @@ _SENTENCES = st.lists(st.sampled_from(_WORDS), max_size=8).map(lambda words: f"ã
 _TURNS = st.lists(st.builds(Turn, _SENTENCES, _SENTENCES), min_size=2, max_size=2)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(_TURNS, st.sampled_from(LABELLED))
 def test_whatever_is_said_comes_out_of_its_labels_whole_or_not_at_all(turns: list[Turn], frame: str) -> None:
@@ -350,6 +351,7 @@ _SHARDS = st.lists(
 ).map("".join)  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=800, deadline=None)
 @given(_SHARDS, st.booleans())
 def test_no_text_out_of_labels_ends_in_a_piece_of_the_frame(text: str, labelled: bool) -> None:
@@ -382,6 +384,7 @@ _ANSWERS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(_ANSWERS)
 def test_any_text_is_an_answer_with_text_or_a_failure(text: str) -> None:

@@ -52,6 +52,7 @@ def rows_of(out: Path) -> dict[str, dict[str, Any]]:
     return {row["key"]: row for path in shards for row in pq.read_table(path).to_pylist()}
 
 
+@pytest.mark.slow
 def test_blur_lowers_the_sharpness_and_one_colour_has_none() -> None:
     sharp = Image.open(io.BytesIO(picture(1, (640, 480), "PNG")))
     noisy = Image.effect_noise((640, 480), 90)
@@ -84,6 +85,7 @@ def test_a_row_that_a_check_drops_makes_no_call_and_is_kept_with_its_picture_and
         assert row["findings"][0]["message"] is None
 
 
+@pytest.mark.slow
 def test_a_later_policy_that_lets_rows_pass_sends_only_those(
     mixed: Path, fake_server: FakeServer, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:
@@ -100,6 +102,7 @@ def test_a_later_policy_that_lets_rows_pass_sends_only_those(
     assert shard_digests(tmp_path / "fresh") == shard_digests(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_another_threshold_on_a_finished_run_makes_no_call_and_the_shards_of_a_run_by_it(
     mixed: Path, fake_server: FakeServer, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datagen.failures import Failure
+from datagen.inspection.report import report_of
 from datagen.records import MessageRecord
 from datagen.stages.readers import reader
 from datagen.stages.runner import StageRunner
@@ -83,3 +84,8 @@ def test_the_policy_decides_by_a_judges_score_and_no_call_is_made_for_another_bo
     assert len(scores) == 8
     assert dropped == {bound: sum(score < bound for score in scores) for bound in (0.0, 0.5, 1.0)}
     assert fake_server.statistics()["requests"] == 2 * 8
+    (found,) = (each for each in report_of(tmp_path / "out").distributions if each.name == "score:faithfulness")
+    assert not found.whole
+    assert sum(each.before for each in found.bins) == 8
+    for each in found.bins[:-1]:
+        assert each.before == sum(each.low <= score < each.high for score in scores)

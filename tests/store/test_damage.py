@@ -17,6 +17,8 @@ from datagen.store.reopening import reopen_failed
 from tests.conftest import FakeServer, picture, started_fake_server
 from tests.without_ray import states, without_ray
 
+pytestmark = pytest.mark.slow
+
 RECIPE = {
     "engines": {"vlm": {"model": "fake-vlm"}},
     "stages": [{"prompt": "question_answer", "engine": "vlm"}],

@@ -15,6 +15,8 @@ from datagen.store.parts import check_parts
 from tests.conftest import FakeServer, MakeRecipe, picture
 from tests.without_ray import run_here, shard_digests
 
+pytestmark = pytest.mark.slow
+
 KIB = 1024
 
 

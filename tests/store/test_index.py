@@ -107,6 +107,7 @@ def test_ids_are_unique_and_depend_on_the_key_alone(keys: list[str]) -> None:
     assert all(len(one) == 32 and int(one, 16) >= 0 for one in ids)
 
 
+@pytest.mark.slow
 def test_listing_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
     """Forty times the images in a process of its own; held in memory they would take over 60 MB more."""
     program = """

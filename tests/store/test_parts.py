@@ -103,6 +103,7 @@ def lose_part(out: Path, other: Path) -> None:
     part_path(out / "parts", 1).unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -156,6 +157,7 @@ def test_ids_that_stand_twice_are_told_with_their_parts(recipe: Recipe, tmp_path
 FAULTS = [errno.EMFILE, errno.EIO, errno.ESTALE, errno.EACCES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", FAULTS)
 def test_an_error_of_the_machine_is_no_damage_wherever_it_meets_a_part(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
@@ -206,6 +208,7 @@ def test_an_error_of_another_file_is_not_blamed_on_the_directory_of_the_run(
     assert str(tmp_path / "out") not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_three_hundred_parts_are_read_and_cut_with_few_open_files(tmp_path: Path) -> None:
     """In a process that may open 64 files, which has about 20 open before."""
     program = """
@@ -237,6 +240,7 @@ assert write_shard(scratch / "rows.parquet", shard, folder, scratch, 1000)["rows
     subprocess.run(command, cwd=ROOT, check=True)
 
 
+@pytest.mark.slow
 def test_answers_of_megabytes_are_sealed_in_row_groups_and_cut(tmp_path: Path) -> None:
     text = "赤い屋根の建物です。" * 300_000  # 9 MB
     with Journal(tmp_path, 0) as journal:

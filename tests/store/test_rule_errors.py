@@ -54,6 +54,7 @@ def errors_of(out: Path) -> dict[str, str]:
     return {row["key"]: row["error"]["message"] for row in found}
 
 
+@pytest.mark.slow
 def test_a_rule_that_raises_fails_its_row_and_no_answer_is_paid_for_again(
     recipe: Recipe, fake_server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_rule_that_raises_fails_its_row_and_no_answer_is_paid_for_again(
     assert shard_digests(out) == shard_digests(tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_another_policy_judges_the_rows_that_a_rule_raised_on(
     recipe: Recipe, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
