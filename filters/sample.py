@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from filters.matching import MatchingKey, matching_key
-from filters.sentences import mask_quotations
+from filters.questions.sentences import mask_quotations
 
 CAPTION = -1
 """The index that stands for the caption."""

@@ -15,6 +15,7 @@ LAYERS = (
     {"prompts"},
     {"errors", "failures", "records", "version", "statistics", "differences", "retrying", "event_loops", "console"},
     {"access", "files", "progress"},
+    {"pages"},
     {"recipe"},
     {"recipe_file", "pictures", "executors"},
     {"sources", "engines", "notebook"},

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from datagen.inspection import labels
 from datagen.inspection.difference import Change, Difference, Example
-from datagen.inspection.page import COLOURS, render, write_page
+from datagen.inspection.page import COLOURS, PAGES
 from datagen.inspection.samples import Card, take_cards
 from datagen.inspection.stored_rows import StoredRows
+from datagen.pages import write_page
 
 
 def write_difference_page(difference: Difference, page: Path, before: Path, after: Path) -> None:
@@ -21,7 +22,7 @@ def write_difference_page(difference: Difference, page: Path, before: Path, afte
         after: the run in which the newly dropped rows stand; the same, where the verdicts are of another policy.
     """
     cards = [*_cards(difference, "newly_dropped", after), *_cards(difference, "newly_kept", before)]
-    text = render(
+    text = PAGES.render(
         "difference.html.jinja",
         ("common.js", "report.js"),
         difference=difference,

@@ -5,10 +5,11 @@ from pathlib import Path
 import yaml
 
 from datagen.inspection import labels
-from datagen.inspection.page import COLOURS, render, write_page
+from datagen.inspection.page import COLOURS, PAGES
 from datagen.inspection.report import Report, make_report
 from datagen.inspection.samples import draw_rows, take_cards
 from datagen.inspection.stored_rows import StoredRows
+from datagen.pages import write_page
 
 
 def write_report_page(run: Path, page: Path, seed: int = 0) -> Report:
@@ -25,7 +26,7 @@ def write_report_page(run: Path, page: Path, seed: int = 0) -> Report:
     with StoredRows(run) as stored:
         report = make_report(stored.summed())
         cards = take_cards(stored, draw_rows(stored, seed))
-        text = render(
+        text = PAGES.render(
             "report.html.jinja",
             ("common.js", "report.js"),
             report=report,

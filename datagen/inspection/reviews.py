@@ -15,9 +15,10 @@ from datagen.errors import DatagenError
 from datagen.files.writing import write_text
 from datagen.inspection import labels
 from datagen.inspection.marks import COLUMNS, REVIEWS, guarded, id_cell, read_marks
-from datagen.inspection.page import render, write_page
+from datagen.inspection.page import PAGES
 from datagen.inspection.samples import Card, Findings, take_cards
 from datagen.inspection.stored_rows import StoredRows
+from datagen.pages import write_page
 from filters.errors import nearest
 
 
@@ -88,7 +89,7 @@ def write_sheet(run: Path, rule: str, count: int, seed: int, folder: Path | None
     csv.writer(text).writerows([COLUMNS, *lines])
     write_text(sheet.csv, "\ufeff" + text.getvalue())  # by the mark spreadsheets know UTF-8
     digest = hashlib.sha256("\n".join(map("\t".join, lines)).encode()).hexdigest()[:16]
-    page = render(
+    page = PAGES.render(
         "review.html.jinja",
         ("common.js", "review.js"),
         task=stored.manifest["task"],

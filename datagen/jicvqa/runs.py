@@ -20,6 +20,7 @@ from datagen.jicvqa.distractors.distractors import Method, load_distractors
 from datagen.jicvqa.distractors.ranking import RankingChoice, rank_classes
 from datagen.jicvqa.evaluation.evaluation import Settings
 from datagen.jicvqa.models import ModelServer
+from datagen.pages import write_page
 from datagen.progress import counted
 
 _CONSOLE = PlainConsole(soft_wrap=True)
@@ -129,7 +130,7 @@ def audit_benchmark(
     with counted("auditing", len(benchmark.subsets)) as advance:
         found = audit(benchmark, gates, extra=extra, advance=advance)
     write_text(report / "audit.json", json_text(found.document()))
-    write_text(report / "audit.html", audit_page(found, gates))
+    write_page(report / "audit.html", audit_page(found, gates))
     for verdict in found.verdicts:
         _CONSOLE.print(f"{'pass' if verdict.passed else 'FAIL'}  {verdict.gate}: {verdict.sentence}")
     _CONSOLE.print(f"The report is {report / 'audit.html'}; the figures are in audit.json beside it.")

@@ -3,7 +3,7 @@
 import re
 
 from filters.base import MessageRule, Span
-from filters.questions import find_questions
+from filters.questions.detector import find_questions
 from filters.sample import Message
 
 _TASK = re.compile(

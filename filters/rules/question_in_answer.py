@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from filters.base import MessageRule, Span
-from filters.questions import SCREEN, Kind, find_questions
+from filters.questions.detector import SCREEN, Kind, find_questions
 from filters.sample import Message
 
 

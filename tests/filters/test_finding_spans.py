@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from filters import Verdict, load_policy
 from filters.matching import matching_key
-from filters.questions import SCREEN, find_questions
+from filters.questions.detector import SCREEN, find_questions
 
 PIECES = [
     *"「」『』（）()\"'“”`？?！!。、…・：:｡｢｣ｶﾞﾊﾟ〒@#*{}[]<>|\\\n\t \u3000\u3099\u200d\ufe0f\x00",

@@ -4,7 +4,7 @@ import pytest
 
 from filters import Sample, load_policy
 from filters.matching import matching_key
-from filters.questions import Kind, find_questions
+from filters.questions.detector import Kind, find_questions
 from filters.rules.question_in_answer import QuestionInAnswer
 
 

@@ -1,12 +1,11 @@
 """The audit as one HTML page that needs nothing else."""
 
-from importlib import resources
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from jinja2 import Environment, StrictUndefined
-
-from datagen.console import shown
 from datagen.jicvqa.audit.audit import CHANCE, Audit, Gates, Scope
+from datagen.pages import Pages
+
+_PAGES = Pages("datagen.jicvqa", "audit.css")
 
 _LEFT, _WIDTH = 220.0, 240.0  # of the bars, in units of the drawing; the width stands for 100 %
 
@@ -22,9 +21,8 @@ class _Bar(NamedTuple):
 
 def audit_page(audit: Audit, gates: Gates) -> str:
     """Return the page; every name in it is escaped."""
-    source = (resources.files("datagen.jicvqa") / "templates" / "audit.html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_legible)
-    return environment.from_string(source).render(
+    return _PAGES.render(
+        "audit.html",
         audit=audit,
         confidence=gates.confidence,
         charts={name: _bars(scope) for name, scope in audit.scopes.items()},
@@ -45,10 +43,6 @@ def _bars(scope: Scope) -> list[_Bar]:
         )
         for player, share in scope.players.items()
     ]
-
-
-def _legible(value: Any) -> Any:
-    return shown(value) if type(value) is str else value
 
 
 def _few(names: tuple[str, ...]) -> str:

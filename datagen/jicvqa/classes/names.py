@@ -7,16 +7,15 @@ Two names conflict when a grader that looks for the answer inside the response c
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from fugashi import Tagger
+from filters.questions.morphology import tagger
 
 _KATAKANA_TO_HIRAGANA = {code: code - 0x60 for code in range(ord("ァ"), ord("ヶ") + 1)}
 _PUNCTUATION = frozenset({"補助記号", "空白"})
 
 
-class Morpheme(NamedTuple):
+class NamePart(NamedTuple):
     """A morpheme by its lemma (桔梗 for キキョウ), its reading in hiragana, and its part of speech."""
 
     lemma: str
@@ -36,13 +35,6 @@ class NameConflict(NamedTuple):
     kind: str
 
 
-@cache
-def _tagger() -> "Tagger":
-    import fugashi
-
-    return fugashi.Tagger()
-
-
 def key_of(text: str) -> str:
     """Return a text as it is matched: NFKC, lower case, hiragana for katakana, no white space.
 
@@ -54,7 +46,7 @@ def key_of(text: str) -> str:
 
 
 @cache
-def morphemes_of(name: str) -> tuple[Morpheme, ...]:
+def morphemes_of(name: str) -> tuple[NamePart, ...]:
     """Return the morphemes of a name by UniDic, punctuation left out.
 
     A word that UniDic does not know is read as it is written.
@@ -63,12 +55,12 @@ def morphemes_of(name: str) -> tuple[Morpheme, ...]:
     ['まーぼー', 'とうふ']
     """
     found = []
-    for word in _tagger()(unicodedata.normalize("NFKC", name)):
+    for word in tagger()(unicodedata.normalize("NFKC", name)):
         feature = word.feature
         if feature.pos1 in _PUNCTUATION:
             continue
         lemma = (getattr(feature, "lemma", None) or word.surface).split("-")[0]
-        found.append(Morpheme(lemma, key_of(getattr(feature, "kana", None) or word.surface), feature.pos1))
+        found.append(NamePart(lemma, key_of(getattr(feature, "kana", None) or word.surface), feature.pos1))
     return tuple(found)
 
 

@@ -6,7 +6,7 @@ An interrogative needs something to license it. か does that in a question and 
 
 import re
 
-from filters.morphology import Morpheme, shown, tag
+from filters.questions.morphology import Morpheme, shown, tag
 
 _WORD = re.compile(
     r"何(?!か(?!ら)|から何|も|ら|と[もなかぞ]|十|百|千|万|やら|しろ|せ|卒|気|より|一つ|ひとつ|事も|事に|者か|不|食わ|なら|なり|分|故か|の変哲|て(?!言|い|名|書|呼|$))"

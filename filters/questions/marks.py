@@ -2,9 +2,9 @@
 
 import re
 
-from filters.interrogatives import open_interrogative
-from filters.morphology import shown, tag
-from filters.sentences import QUESTION_MARKS, Sentence
+from filters.questions.interrogatives import open_interrogative
+from filters.questions.morphology import shown, tag
+from filters.questions.sentences import QUESTION_MARKS, Sentence
 
 # 大丈夫？と声をかけている, ？マーク: the mark, or the sentence before it, is what the text speaks of.
 _SPOKEN_OF = re.compile(

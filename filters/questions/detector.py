@@ -10,12 +10,12 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
-from filters.interrogatives import open_interrogative
-from filters.morphology import Morpheme, shown, tag
-from filters.question_endings import asks_inside, ending_asks, is_softened
-from filters.question_marks import is_spoken_of, mark_asks
+from filters.questions.endings import asks_inside, ending_asks, is_softened
+from filters.questions.interrogatives import open_interrogative
+from filters.questions.marks import is_spoken_of, mark_asks
+from filters.questions.morphology import Morpheme, shown, tag
+from filters.questions.sentences import ASIDE, OPAQUE, QUESTION_MARKS, QUOTED, Sentence, split_sentences
 from filters.screens import screen
-from filters.sentences import ASIDE, OPAQUE, QUESTION_MARKS, QUOTED, Sentence, split_sentences
 
 
 class Kind(Enum):

@@ -7,8 +7,8 @@ because UniDic separates the particle from the ends of words (静か, すいか)
 import re
 from itertools import pairwise
 
-from filters.interrogatives import open_interrogative
-from filters.morphology import Morpheme, shown, tag
+from filters.questions.interrogatives import open_interrogative
+from filters.questions.morphology import Morpheme, shown, tag
 
 _POLITE = (
     r"(?:です|ます|ません|でした|ました|でしょう|ましょう|だろう|デス|マス|マセン|デシタ|マシタ|デショウ|マショウ)"

@@ -35,21 +35,25 @@ class Morpheme(NamedTuple):
         return f"{self.surface}/{self.pos}" + (f"-{self.detail}" if self.detail != "*" else "")
 
 
+def tagger() -> fugashi.Tagger:
+    """Returns the tagger, made on first use, one for each thread, since MeCab's is not to be shared between them."""
+    found: fugashi.Tagger | None = getattr(_local, "tagger", None)
+    if found is None:
+        found = _local.tagger = fugashi.Tagger()
+    return found
+
+
 def tag(text: str) -> list[Morpheme]:
     """Tags a text.
 
-    The tagger is made on first use, one for each thread, since MeCab's is not to be shared between them. Only the raw
-    feature string is read: fugashi's named features cost four times the tagging itself.
+    Only the raw feature string is read: fugashi's named features cost four times the tagging itself.
 
     >>> [str(morpheme) for morpheme in tag("何色ですか")]
     ['何色/名詞-普通名詞', 'です/助動詞', 'か/助詞-終助詞']
     """
-    tagger: fugashi.Tagger | None = getattr(_local, "tagger", None)
-    if tagger is None:
-        tagger = _local.tagger = fugashi.Tagger()
     morphemes: list[Morpheme] = []
     position = 0
-    for node in tagger.parseToNodeList(text):
+    for node in tagger().parseToNodeList(text):
         surface = node.surface
         position = text.find(surface, position)
         features = node.feature_raw.split(",", 6)

@@ -1,0 +1,1 @@
+"""The detector of questions: sentences, marks, endings, interrogatives, morphology; `detector` joins them."""
