@@ -29,7 +29,7 @@ from datagen.pipeline.run import run as run_recipe
 from datagen.recipe import Output, Recipe
 from datagen.recipe_file import load_recipe as load_recipe_file
 from datagen.records import State
-from datagen.sources.reading.stored_conversations import fault_of, messages_of, scores_of
+from datagen.store.judging import judge_conversations
 from datagen.store.manifest import read_manifest
 from datagen.store.policies import read_policy
 from filters import Policy
@@ -230,21 +230,10 @@ def filter_conversations(
 
 
 def _judged(rows: list[Mapping[str, Any]], policy: Policy) -> list[dict[str, Any]]:
-    """Return rows with their verdicts."""
-    named = [{"id": "row", **row} for row in rows]
-    faults = [fault_of(row) for row in named]
-    samples = [
-        {"messages": [] if fault else messages_of(row), "caption": row.get("caption") or "", "scores": scores_of(row)}
-        for row, fault in zip(named, faults, strict=True)
-    ]
-    made: list[dict[str, Any]] = []
-    for row, fault, verdict in zip(rows, faults, policy.judge(samples), strict=True):
-        told = {"class": "bad_row" if fault else "rule_error", "message": fault or verdict.error}
-        error = told if told["message"] else None
-        state = "failed" if error else "kept" if verdict.kept else "dropped"
-        findings = [] if fault else [finding._asdict() for finding in verdict.findings]
-        made.append({**row, "state": state, "findings": findings, "error": error})
-    return made
+    """Return rows with their verdicts; an id is not asked for."""
+    verdicts = judge_conversations([{"id": "row", **row} for row in rows], policy).to_pylist()
+    names = ("state", "findings", "error")
+    return [{**row, **{name: verdict[name] for name in names}} for row, verdict in zip(rows, verdicts, strict=True)]
 
 
 def _accounting(counts: Mapping[str, int]) -> str:

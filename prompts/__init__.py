@@ -9,5 +9,6 @@ A prompt is data. Adding one means adding a file here, or naming a file of your 
 """
 
 from prompts.prompt import Prompt, PromptError, Sampling, load_prompt, prompt_names
+from prompts.template import Template
 
-__all__ = ["Prompt", "PromptError", "Sampling", "load_prompt", "prompt_names"]
+__all__ = ["Prompt", "PromptError", "Sampling", "Template", "load_prompt", "prompt_names"]

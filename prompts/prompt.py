@@ -2,19 +2,17 @@
 
 import hashlib
 import json
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from jinja2 import StrictUndefined, Template, TemplateError, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from filters.errors import sentence
 from filters.registry import Registry, RegistryError
-
-_JINJA = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+from prompts.template import Template
 
 _EXAMPLE: dict[str, object] = {"turn": 1, "caption": "説明", "turns": [{"question": "質問", "answer": "答え"}] * 20}
 VARIABLES = frozenset({*_EXAMPLE, "focus"})
@@ -88,7 +86,7 @@ class Prompt(BaseModel):
     @model_validator(mode="after")
     def _template_uses_known_variables(self) -> "Prompt":
         try:
-            used = meta.find_undeclared_variables(_JINJA.parse(self.user))
+            used = Template(self.name, self.user).variables()
         except TemplateError as error:
             raise ValueError(f"user is not a valid Jinja2 template: {error}") from error
         if unknown := sorted(used - VARIABLES):
@@ -115,15 +113,9 @@ class Prompt(BaseModel):
             PromptError: the template needs a variable that is not given, or fails.
         """
         try:
-            return _compiled(self.user).render(variables).strip()
+            return Template(self.name, self.user).render(**variables)
         except Exception as error:  # a template may do arithmetic, include files, …
             raise PromptError(f"Prompt '{self.name}' could not be rendered: {type(error).__name__}: {error}") from error
-
-
-@lru_cache(maxsize=256)
-def _compiled(text: str) -> Template:
-    """Return the template of a text; a prompt holds none itself, since templates cannot travel to other processes."""
-    return _JINJA.from_string(text)
 
 
 def prompt_names() -> list[str]:

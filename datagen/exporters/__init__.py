@@ -4,7 +4,6 @@ A new format is one new file here, or a function anywhere that is named as `pack
 the group `datagen.exporters`. What comes in is checked to be what comes out, and the folder appears by rename.
 """
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 
 from datagen.errors import AccountingError, DatagenError
 from datagen.files.plain_names import plain_names
+from datagen.files.writing import appearing_folder
 from datagen.progress import tracked
 from datagen.records import State
 from datagen.sources.reading.conversation_files import refuse_overlap
@@ -57,17 +57,14 @@ def export(run: Path, name: str, out: Path, state: State = "kept") -> int:
     refuse_overlap(out, run)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DatagenError(f"--out {out} is there already; choose an empty or new folder.")
-    unfinished = out.with_name(f"{out.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
     count: int = manifest["counts"][state]
     shards = [run / shard["path"] for shard in manifest["shards"] if shard["state"] == state]
-    written = write(tracked(_rows(shards), count, f"exporting {name}"), unfinished)
-    if written != count:
-        raise AccountingError(f"{run} has {count:,} {state} rows, but {written:,} were written; {out} was not made.")
-    if out.exists():
-        out.rmdir()
-    unfinished.rename(out)
+    with appearing_folder(out) as unfinished:
+        written = write(tracked(_rows(shards), count, f"exporting {name}"), unfinished)
+        if written != count:
+            raise AccountingError(
+                f"{run} has {count:,} {state} rows, but {written:,} were written; {out} was not made."
+            )
     return count
 
 

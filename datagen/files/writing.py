@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,27 @@ def appearing(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
         raise
     os.replace(unfinished, path)  # noqa: PTH105
+
+
+@contextmanager
+def appearing_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder to write into; when the context ends it takes the place of what is at `path`.
+
+    What is written is thrown away where the context raises.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    unfinished = path.with_name(path.name + UNFINISHED)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    shutil.rmtree(path, ignore_errors=True)
+    unfinished.rename(path)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from datagen.executors import mapped, suited
 from datagen.files.reading import open_parquet
 from datagen.inspection.stored_rows import StoredRows
 from datagen.sources.reading.conversation_files import conversation_files
-from datagen.sources.reading.stored_conversations import fault_of, id_of, messages_of, scores_of
+from datagen.sources.reading.stored_conversations import fault_of, sample_of
 from datagen.store.judging import VERDICTS, judge_rows, was_judged
 from datagen.store.policies import CarriedPolicy, mark_of
 from datagen.store.run_directory import usable
@@ -167,19 +167,7 @@ def _judge_groups(path: Path, number: int, groups: list[int], policy: CarriedPol
         stored = {"state", "findings", "error"} <= set(names)  # what kept and dropped rows are has been looked at
         rows = file.read_row_groups(groups, columns=wanted).to_pylist()
         first = (number << 32) + sum(file.metadata.row_group(group).num_rows for group in range(groups[0]))
-    numbers: list[int] = []
-    samples: list[dict[str, Any]] = []
-    for number, row in enumerate(rows, start=first):
-        if was_judged(row) if stored else not fault_of(row):
-            numbers.append(number)
-            caption = row.get("caption")
-            samples.append(
-                {
-                    "id": id_of(row),
-                    "messages": messages_of(row),
-                    "caption": caption if isinstance(caption, str) else "",
-                    "scores": scores_of(row),
-                }
-            )
-    judged = judge_rows(samples, policy.load())
-    return pa.table([pa.array(numbers, pa.int64()), *judged.columns], schema=NUMBERED_VERDICTS)
+    judged = [number for number, row in enumerate(rows) if (was_judged(row) if stored else not fault_of(row))]
+    verdicts = judge_rows([sample_of(rows[number]) for number in judged], policy.load())
+    numbers = pa.array([first + number for number in judged], pa.int64())
+    return pa.table([numbers, *verdicts.columns], schema=NUMBERED_VERDICTS)

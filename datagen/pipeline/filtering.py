@@ -20,12 +20,12 @@ from datagen.recipe import Output
 from datagen.records import SCHEMA_VERSION
 from datagen.sources.reading.conversation_files import as_parquet, find_conversations, is_parquet, refuse_overlap
 from datagen.sources.reading.merged_schema import as_merged, merged_schema
-from datagen.sources.reading.stored_conversations import FAULT, fault_of, messages_of, scores_of
+from datagen.sources.reading.stored_conversations import FAULT
 from datagen.store.cut import cut
 from datagen.store.identity import published
 from datagen.store.index import Index
 from datagen.store.judged_shards import JudgedShards
-from datagen.store.judging import VERDICTS, judge_parts, judge_rows
+from datagen.store.judging import VERDICTS, judge_conversations, judge_parts
 from datagen.store.manifest import claim_output
 from datagen.store.policies import CarriedPolicy, policy_facts
 from datagen.store.run_directory import RunDirectory
@@ -146,31 +146,7 @@ def _judged_rows(path: Path, group: int, verdict: pa.Table, schema: pa.Schema) -
             yield pa.table(as_merged(rows, schema, path, judged.select(list(_JUDGED))), schema=schema)
 
 
-def _caption(row: dict[str, Any]) -> str:
-    caption = row.get("caption")
-    return caption if isinstance(caption, str) else ""
-
-
 def _judge_group(path: Path, group: int, policy: CarriedPolicy) -> pa.Table:
     file = pq.ParquetFile(path)
     wanted = [name for name in _READ if name in file.schema_arrow.names]
-    rows = file.read_row_group(group, columns=wanted).to_pylist()
-    samples: list[dict[str, Any]] = []
-    errors: list[dict[str, str] | None] = []
-    for row in rows:
-        fault = fault_of(row)
-        errors.append({"class": "bad_row", "message": fault} if fault else None)
-        row_id = None if row["id"] is None else str(row["id"])
-        samples.append(
-            {
-                "id": row_id,
-                "messages": [] if fault else messages_of(row),
-                "caption": _caption(row),
-                "scores": scores_of(row),
-            }
-        )
-    verdicts = judge_rows(samples, policy.load()).to_pylist()
-    for verdict, error in zip(verdicts, errors, strict=True):
-        if error:
-            verdict |= {"state": "failed", "findings": [], "error": error, "policy": ""}
-    return pa.Table.from_pylist(verdicts, schema=VERDICTS)
+    return judge_conversations(file.read_row_group(group, columns=wanted).to_pylist(), policy.load())

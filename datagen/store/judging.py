@@ -1,6 +1,6 @@
 """Judging stored answers by a policy, with no model call: the text columns alone are read, on all CPUs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from datagen.executors import mapped
 from datagen.failures import Failure
 from datagen.files.writing import appearing
 from datagen.records import ERROR, FINDINGS
+from datagen.sources.reading.stored_conversations import fault_of, sample_of
 from datagen.store.parts import read_part, sealed_parts
 from datagen.store.policies import CarriedPolicy, mark_of
 from filters import Finding, Policy, Verdict
@@ -73,6 +74,21 @@ def judge_rows(rows: list[dict[str, Any]], policy: Policy) -> pa.Table:
         ],
         schema=VERDICTS,
     )
+
+
+def judge_conversations(rows: Sequence[Mapping[str, Any]], policy: Policy) -> pa.Table:
+    """Return the verdicts (`VERDICTS`) of rows of anyone's, each failed as `bad_row` where it has no conversation."""
+    faults = [fault_of(row) for row in rows]
+    samples = [
+        {"id": None, "messages": []} if fault else sample_of(row) for row, fault in zip(rows, faults, strict=True)
+    ]
+    verdicts = judge_rows(samples, policy).to_pylist()
+    for row, fault, verdict in zip(rows, faults, verdicts, strict=True):
+        verdict["id"] = None if row["id"] is None else str(row["id"])
+        if fault:
+            error = {"class": "bad_row", "message": fault}
+            verdict |= {"state": "failed", "findings": [], "error": error, "policy": ""}
+    return pa.Table.from_pylist(verdicts, schema=VERDICTS)
 
 
 def was_judged(row: dict[str, Any]) -> bool:

@@ -5,8 +5,6 @@ sets and how often each member is the answer), `build.json` (what went in, what 
 appears whole, by rename.
 """
 
-import os
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from datagen.errors import DatagenError
-from datagen.files.writing import digest_of, json_text
+from datagen.files.writing import appearing_folder, digest_of, json_text
 from datagen.jicvqa.benchmark import editions
 from datagen.jicvqa.benchmark.arrangement import arrange
 from datagen.jicvqa.benchmark.pictures import Gathered, LostPicture, Scratch
@@ -156,29 +154,23 @@ def write_build(
         DatagenError: the folder is there already and is not to be replaced, or cannot be written.
     """
     refuse_existing(out, overwrite)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
-        partial.mkdir(parents=True)
-        _write_editions(partial, questions, gathered, scratch)
-        (partial / "distractors.json").write_text(distractors.text(), encoding="utf-8")
-        sets = {
-            name: [share.model_dump() for share in named_sets(distractors.subsets[name].subset, design)]
-            for name, design in designs.items()
-        }
-        (partial / "design.json").write_text(json_text(sets), encoding="utf-8")
-        if lost:
-            lines = [json_text(item._asdict()).replace("\n", "") + "\n" for item in lost]
-            (partial / "lost.jsonl").write_text("".join(lines), encoding="utf-8")
-        manifest = _manifest(partial, questions, designs, distractors, table, seed, len(lost))
-        (partial / "README.md").write_text(_card(manifest, gathered is not None), encoding="utf-8")
-        (partial / "build.json").write_text(json_text(manifest), encoding="utf-8")
-        if out.exists():
-            shutil.rmtree(out)
-        partial.rename(out)
+        with appearing_folder(out) as partial:
+            _write_editions(partial, questions, gathered, scratch)
+            (partial / "distractors.json").write_text(distractors.text(), encoding="utf-8")
+            sets = {
+                name: [share.model_dump() for share in named_sets(distractors.subsets[name].subset, design)]
+                for name, design in designs.items()
+            }
+            (partial / "design.json").write_text(json_text(sets), encoding="utf-8")
+            if lost:
+                lines = [json_text(item._asdict()).replace("\n", "") + "\n" for item in lost]
+                (partial / "lost.jsonl").write_text("".join(lines), encoding="utf-8")
+            manifest = _manifest(partial, questions, designs, distractors, table, seed, len(lost))
+            (partial / "README.md").write_text(_card(manifest, gathered is not None), encoding="utf-8")
+            (partial / "build.json").write_text(json_text(manifest), encoding="utf-8")
     except OSError as error:
         raise DatagenError(f"{out} cannot be written: {error.strerror}.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return Built(list(questions), dict(designs), manifest)
 
 

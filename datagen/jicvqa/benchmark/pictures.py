@@ -20,6 +20,7 @@ from PIL import Image
 from datagen.errors import DatagenError
 from datagen.event_loops import run_to_end
 from datagen.failures import Failure
+from datagen.files.writing import write_bytes
 from datagen.jicvqa.benchmark.tables import ImageRow, Table
 from datagen.pictures.colours import in_srgb
 from datagen.pictures.picture import Picture, prepare
@@ -206,7 +207,7 @@ async def _download(
         async def work() -> None:
             for url in queue:
                 try:
-                    _keep(cache_path(cache, url), await fetcher.fetch(url))
+                    write_bytes(cache_path(cache, url), await fetcher.fetch(url))
                 except Failure as failure:
                     if failure.message in _GONE:
                         dead[url] = failure.message
@@ -221,13 +222,6 @@ async def _download(
         finally:
             await fetcher.close()
     return dead, unreached
-
-
-def _keep(path: Path, data: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(data)
-    partial.replace(path)
 
 
 def _dead_links(record: Path) -> dict[str, str]:

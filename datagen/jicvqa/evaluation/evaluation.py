@@ -15,11 +15,11 @@ from datagen.jicvqa.benchmark.questions import Question
 from datagen.jicvqa.classes.classes import CHOICES
 from datagen.jicvqa.evaluation.scoring import LETTERS, Outcome, official, outcome_of, read_answer
 from datagen.jicvqa.models import AnswerJournal, ModelServer, ShowProgress, checked, run_all
-from datagen.jicvqa.templates import Template, load_template
+from datagen.jicvqa.templates import load_template
 from datagen.pictures.picture import prepare
 from datagen.recipe import Images
 from datagen.stages.frames import without_thinking
-from prompts import Sampling
+from prompts import Sampling, Template
 
 Form = Literal["list", "letters"]
 """How options are put: as published (a Python list in the sentence), or with letters as llm-jp-eval-mm does."""

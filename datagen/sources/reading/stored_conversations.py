@@ -50,6 +50,17 @@ def scores_of(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def sample_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what rules read of a row, which has no fault."""
+    caption = row.get("caption")
+    return {
+        "id": id_of(row),
+        "messages": messages_of(row),
+        "caption": caption if isinstance(caption, str) else "",
+        "scores": scores_of(row),
+    }
+
+
 def fault_of(row: Mapping[str, Any]) -> str:
     """Return what keeps a row from being judged, or nothing.
 
