@@ -21,7 +21,8 @@ LAYERS = (
     {"sources", "engines", "notebook"},
     {"stages", "store"},
     {"pipeline", "exporters", "inspection", "jicvqa"},
-    {"api", "cli"},
+    {"api", "commands"},
+    {"cli"},
     {"__main__", "__init__"},
 )
 """From the ground up: the files and folders of datagen, each importing only from the layers under its own.
