@@ -25,14 +25,15 @@ import pyarrow.parquet as pq
 from aiohttp import web
 from PIL import Image
 
-from datagen.jicvqa.audit.audit import CHANCE, OVERALL, Gates, Scope, audit
-from datagen.jicvqa.benchmark.benchmark import Benchmark
+from datagen.jicvqa.audit.gates import Gates
+from datagen.jicvqa.audit.scopes import CHANCE, OVERALL, Scope, audit
 from datagen.jicvqa.benchmark.build import make_questions, place_rows
+from datagen.jicvqa.benchmark.stored import Benchmark
 from datagen.jicvqa.benchmark.tables import ImageRow
-from datagen.jicvqa.classes.classes import ClassLists, load_classes, shipped_images_per_subset
+from datagen.jicvqa.classes.lists import ClassLists, load_classes, shipped_images_per_subset
 from datagen.jicvqa.classes.similarity import Matrix, forbidden_pairs
 from datagen.jicvqa.distractors.design import Design, mutual_design, nearest_design
-from datagen.jicvqa.distractors.distractors import (
+from datagen.jicvqa.distractors.document import (
     Distractors,
     Method,
     Ranker,

@@ -153,7 +153,7 @@ def evaluate(
 ) -> None:
     """Put the questions to a model and score its answers; without --endpoint vLLM serves the model here."""
     from datagen.jicvqa import runs
-    from datagen.jicvqa.evaluation.evaluation import Settings
+    from datagen.jicvqa.evaluation.asking import Settings
 
     settings = Settings(form.value, circular, max_tokens, seed)
     server = _server(endpoint, model, api_key_env, in_flight)

@@ -14,11 +14,11 @@ from datagen.jicvqa.benchmark.build import make_questions, place_rows, refuse_ex
 from datagen.jicvqa.benchmark.pictures import Gathered, LostPicture, Scratch, download, gather, reader_of
 from datagen.jicvqa.benchmark.questions import Question
 from datagen.jicvqa.benchmark.tables import ImageRow, Table, open_table, read_rows
-from datagen.jicvqa.classes.classes import CHOICES, ClassLists, load_classes
-from datagen.jicvqa.distractors import distractors as distractors_file
-from datagen.jicvqa.distractors.distractors import Method, load_distractors
+from datagen.jicvqa.classes.lists import CHOICES, ClassLists, load_classes
+from datagen.jicvqa.distractors import document as distractors_file
+from datagen.jicvqa.distractors.document import Method, load_distractors
 from datagen.jicvqa.distractors.ranking import RankingChoice, rank_classes
-from datagen.jicvqa.evaluation.evaluation import Settings
+from datagen.jicvqa.evaluation.asking import Settings
 from datagen.jicvqa.models import ModelServer
 from datagen.pages import write_page
 from datagen.progress import counted
@@ -114,9 +114,10 @@ def audit_benchmark(
     questions: int,
 ) -> bool:
     """Audit a benchmark, write the page and the JSON, and return whether every gate passed."""
-    from datagen.jicvqa.audit.audit import ExtraPlayers, audit, load_gates
+    from datagen.jicvqa.audit.gates import load_gates
     from datagen.jicvqa.audit.page import audit_page
-    from datagen.jicvqa.benchmark.benchmark import load_benchmark
+    from datagen.jicvqa.audit.scopes import ExtraPlayers, audit
+    from datagen.jicvqa.benchmark.stored import load_benchmark
 
     gates = load_gates(gates_file)
     benchmark = load_benchmark(folder, classes, distractors)
@@ -140,7 +141,7 @@ def audit_benchmark(
 def compare_builds(first: Path, second: Path, out: Path | None) -> None:
     """Show the differences between two builds, by subset, and write all of them to a file when one is named."""
     from datagen.jicvqa.audit.comparison import compare
-    from datagen.jicvqa.benchmark.benchmark import load_benchmark
+    from datagen.jicvqa.benchmark.stored import load_benchmark
 
     found = compare(load_benchmark(first), load_benchmark(second))
     for name, own in found.subsets.items():
@@ -159,8 +160,8 @@ def compare_builds(first: Path, second: Path, out: Path | None) -> None:
 
 def evaluate_model(folder: Path, out: Path | None, settings: Settings, server: ModelServer, limit: int | None) -> bool:
     """Put a benchmark to a model, write items and results, and return whether every question was answered."""
-    from datagen.jicvqa.benchmark.benchmark import load_benchmark
-    from datagen.jicvqa.evaluation.evaluation import evaluate
+    from datagen.jicvqa.benchmark.stored import load_benchmark
+    from datagen.jicvqa.evaluation.asking import evaluate
     from datagen.jicvqa.evaluation.results import results_markdown, summarise, write_items
 
     benchmark = load_benchmark(folder)

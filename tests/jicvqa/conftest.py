@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from datagen.errors import DatagenError
 from datagen.jicvqa.benchmark.tables import ImageRow
-from datagen.jicvqa.classes.classes import load_classes, shipped_images_per_subset
+from datagen.jicvqa.classes.lists import load_classes, shipped_images_per_subset
 from datagen.jicvqa.commands import app
 
 

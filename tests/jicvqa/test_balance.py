@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datagen.jicvqa.classes.classes import load_classes
+from datagen.jicvqa.classes.lists import load_classes
 from datagen.jicvqa.classes.similarity import forbidden_pairs, lexical_similarity
 from datagen.jicvqa.distractors.design import mutual_design, mutual_shares, nearest_design
-from datagen.jicvqa.distractors.distractors import counts_of
+from datagen.jicvqa.distractors.document import counts_of
 from tests.jicvqa.conftest import uneven_counts
 
 pytestmark = pytest.mark.slow

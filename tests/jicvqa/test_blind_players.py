@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from datagen.jicvqa.audit import blind
 from datagen.jicvqa.audit.attacker import combined_player
-from datagen.jicvqa.audit.audit import OVERALL, Audit, Gates, audit, blind
-from datagen.jicvqa.benchmark.benchmark import Benchmark
+from datagen.jicvqa.audit.gates import Gates
+from datagen.jicvqa.audit.scopes import OVERALL, Audit, audit
 from datagen.jicvqa.benchmark.build import make_questions, place_rows
 from datagen.jicvqa.benchmark.questions import Question
-from datagen.jicvqa.classes.classes import load_classes
+from datagen.jicvqa.benchmark.stored import Benchmark
+from datagen.jicvqa.classes.lists import load_classes
 from datagen.jicvqa.classes.similarity import Matrix
-from datagen.jicvqa.distractors.distractors import Method, Ranker, make_distractors
+from datagen.jicvqa.distractors.document import Method, Ranker, make_distractors
 from tests.jicvqa.conftest import rows_of, uneven_counts
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datagen.jicvqa.benchmark.arrangement import circle_of
-from datagen.jicvqa.benchmark.benchmark import load_benchmark
+from datagen.jicvqa.benchmark.stored import load_benchmark
 from tests.jicvqa.conftest import SMALL, command, picture, rows_of, write_csv, write_parquet
 
 

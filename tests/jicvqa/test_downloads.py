@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from datagen.jicvqa.benchmark.benchmark import load_benchmark
+from datagen.jicvqa.benchmark.stored import load_benchmark
 from tests.jicvqa.conftest import SMALL, command, picture, rows_of, serving, write_csv
 
 DEAD = {3, 11}

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from datagen.jicvqa.benchmark.benchmark import load_benchmark
 from datagen.jicvqa.benchmark.questions import read_question
+from datagen.jicvqa.benchmark.stored import load_benchmark
 from tests.conftest import TinyServer
 from tests.jicvqa.conftest import command, model_server
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import datasets
 import pytest
 
-from datagen.jicvqa.benchmark.benchmark import load_benchmark
-from datagen.jicvqa.evaluation.evaluation import Item
+from datagen.jicvqa.benchmark.stored import load_benchmark
+from datagen.jicvqa.evaluation.asking import Item
 from datagen.jicvqa.evaluation.results import summarise
 from datagen.jicvqa.evaluation.scoring import official, outcome_of, read_answer
 from tests.jicvqa.conftest import SMALL

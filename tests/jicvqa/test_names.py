@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagen.jicvqa.classes.classes import load_classes
+from datagen.jicvqa.classes.lists import load_classes
 from datagen.jicvqa.classes.names import conflict_of
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagen.jicvqa.benchmark.benchmark import load_benchmark
 from datagen.jicvqa.benchmark.questions import Question, UnreadableQuestionError, question_text, read_question
+from datagen.jicvqa.benchmark.stored import load_benchmark
 from tests.jicvqa.conftest import command
 
 PUBLISHED = (

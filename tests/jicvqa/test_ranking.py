@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from datagen.jicvqa.distractors.distractors import load_distractors
+from datagen.jicvqa.distractors.document import load_distractors
 from tests.conftest import TinyServer
 from tests.jicvqa.conftest import command, model_server
 
@@ -51,6 +51,12 @@ def test_the_file_says_who_ranked_and_how(lists: Path) -> None:
         ranker = load_distractors(ranked(lists, served.endpoint, "--seed", 7)[1]).ranker
     assert (ranker.kind, ranker.model, ranker.seed, ranker.orders, ranker.picks) == ("llm", "told", 7, 2, 3)
     assert len(ranker.prompt_digest) == 16
+
+
+def test_the_file_is_of_the_format_that_earlier_versions_wrote(lists: Path) -> None:
+    with model_server(alphabetical) as served:
+        path = ranked(lists, served.endpoint)[1]
+    assert json.loads(path.read_text(encoding="utf-8"))["format"] == "datagen.jicvqa.distractors/1"
 
 
 def test_picks_are_merged_over_orders_into_a_similarity(lists: Path) -> None:

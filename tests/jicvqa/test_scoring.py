@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagen.jicvqa.evaluation.evaluation import Item
+from datagen.jicvqa.evaluation.asking import Item
 from datagen.jicvqa.evaluation.results import results_markdown, summarise
 from datagen.jicvqa.evaluation.scoring import Outcome, official, outcome_of, read_answer
 

@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from datagen.jicvqa.audit.blind import FOLDS, Scores, Table, fixed_players, learned
-from datagen.jicvqa.classes.classes import CHOICES
+from datagen.jicvqa.classes.lists import CHOICES
 from datagen.jicvqa.classes.similarity import Matrix
 
 _PENALTY = 1.0

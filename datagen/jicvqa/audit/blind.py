@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datagen.jicvqa.benchmark.questions import Question
-from datagen.jicvqa.classes.classes import CHOICES
+from datagen.jicvqa.classes.lists import CHOICES
 from datagen.jicvqa.classes.names import reading_of
 from datagen.jicvqa.classes.similarity import Matrix
 

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
 from datagen.errors import DatagenError
-from datagen.jicvqa.benchmark.benchmark import Benchmark
 from datagen.jicvqa.benchmark.questions import Question
+from datagen.jicvqa.benchmark.stored import Benchmark
 from datagen.jicvqa.classes.similarity import Matrix, lexical_similarity
 
 

@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from datagen.jicvqa.audit.audit import CHANCE, Audit, Gates, Scope
+from datagen.jicvqa.audit.gates import Gates
+from datagen.jicvqa.audit.scopes import CHANCE, Audit, Scope
 from datagen.pages import Pages
 
 _PAGES = Pages("datagen.jicvqa", "audit.css")

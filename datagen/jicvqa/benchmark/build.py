@@ -19,7 +19,7 @@ from datagen.jicvqa.benchmark.pictures import Gathered, LostPicture, Scratch
 from datagen.jicvqa.benchmark.questions import Question
 from datagen.jicvqa.benchmark.tables import ImageRow
 from datagen.jicvqa.distractors.design import Design, nearest_design
-from datagen.jicvqa.distractors.distractors import Distractors, counts_of, named_sets
+from datagen.jicvqa.distractors.document import Distractors, counts_of, named_sets
 from datagen.version import VERSION
 from filters.errors import nearest
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pybase64
 
 from datagen.jicvqa.benchmark.questions import Question
-from datagen.jicvqa.classes.classes import CHOICES
+from datagen.jicvqa.classes.lists import CHOICES
 
 PUBLISHED_COLUMNS = ("id", "question", "category", "url")
 ReadPicture = Callable[[Question], bytes]

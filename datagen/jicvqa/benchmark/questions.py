@@ -4,7 +4,7 @@ import ast
 import re
 from dataclasses import dataclass, replace
 
-from datagen.jicvqa.classes.classes import CHOICES
+from datagen.jicvqa.classes.lists import CHOICES
 
 _TEXT = "この画像にはどの{word}が映っていますか？次の四つの選択肢から正しいものを選んでください: {choices!r}"
 _SHAPE = re.compile(r"^\s*この画像にはどの(?P<word>.+?)が映っていますか？.*?:\s*(?P<choices>\[.*\])\s*$", re.DOTALL)

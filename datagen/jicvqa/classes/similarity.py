@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from datagen.jicvqa.classes.classes import Subset
+from datagen.jicvqa.classes.lists import Subset
 from datagen.jicvqa.classes.names import key_of, morphemes_of, reading_of
 
 Matrix = npt.NDArray[np.float64]

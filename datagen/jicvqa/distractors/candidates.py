@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from datagen.jicvqa.classes.classes import CHOICES
+from datagen.jicvqa.classes.lists import CHOICES
 from datagen.jicvqa.classes.similarity import Matrix
 
 OptionSet = tuple[int, int, int, int]

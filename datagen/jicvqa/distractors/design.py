@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, linprog, milp
 from scipy.sparse import csc_matrix, hstack, identity, vstack
 
-from datagen.jicvqa.classes.classes import CHOICES
+from datagen.jicvqa.classes.lists import CHOICES
 from datagen.jicvqa.classes.similarity import Matrix, mutual, order_of
 from datagen.jicvqa.distractors.candidates import OptionSet, better_sets, gain_of, neighbour_sets
 

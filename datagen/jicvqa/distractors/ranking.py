@@ -16,9 +16,9 @@ import numpy as np
 from datagen.engines.openai import ChatClient
 from datagen.errors import DatagenError
 from datagen.failures import Failure
-from datagen.jicvqa.classes.classes import CHOICES, ClassLists, Subset
+from datagen.jicvqa.classes.lists import CHOICES, ClassLists, Subset
 from datagen.jicvqa.classes.similarity import Matrix
-from datagen.jicvqa.distractors.distractors import Ranker
+from datagen.jicvqa.distractors.document import Ranker
 from datagen.jicvqa.models import (
     AnswerJournal,
     ModelServer,

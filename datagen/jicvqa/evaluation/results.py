@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datagen.files.writing import write_bytes
-from datagen.jicvqa.evaluation.evaluation import Item
+from datagen.jicvqa.evaluation.asking import Item
 from datagen.jicvqa.evaluation.scoring import OUTCOMES
 from datagen.jicvqa.shares import Share, share_of
 

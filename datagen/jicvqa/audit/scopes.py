@@ -4,61 +4,23 @@ Gates turn the figures into a verdict; they are settings of the user's, read fro
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from datagen.errors import DatagenError
 from datagen.jicvqa.audit import blind
 from datagen.jicvqa.audit.attacker import combined_player
 from datagen.jicvqa.audit.collisions import NamePair, Twin, name_pairs, substring_collisions, twins
-from datagen.jicvqa.benchmark.benchmark import Benchmark
+from datagen.jicvqa.audit.gates import GateResult, Gates
 from datagen.jicvqa.benchmark.questions import Question
-from datagen.jicvqa.classes.classes import CHOICES
+from datagen.jicvqa.benchmark.stored import Benchmark
+from datagen.jicvqa.classes.lists import CHOICES
 from datagen.jicvqa.classes.similarity import Matrix, lexical_similarity
 from datagen.jicvqa.shares import Share, share_of
 from datagen.statistics import evenness
-from filters.errors import sentence
 
 CHANCE = 1 / CHOICES
 OVERALL = "overall"
-
-
-class Gates(BaseModel):
-    """What an audit must find to pass; null switches a gate off.
-
-    Attributes:
-        confidence: of all intervals.
-        blind_excess: the lower end of no blind player's interval may be more than this above one quarter, overall and
-            in each subset.
-        ceiling_excess: the best that a player could do who knows every option set's answer frequencies may be at most
-            this above one quarter.
-        position_p: the smallest p value of the χ² test on the positions of the answers.
-        conflicting_names: how many questions may have two options that contain or spell one another.
-        twin_bits: pictures of different classes whose hashes differ in at most so many bits count as twins.
-        twins: how many twins there may be.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-    blind_excess: float | None = Field(0.02, ge=0)
-    ceiling_excess: float | None = Field(0.02, ge=0)
-    position_p: float | None = Field(0.01, gt=0, lt=1)
-    conflicting_names: int | None = Field(0, ge=0)
-    twin_bits: int = Field(4, ge=0, le=16)
-    twins: int | None = Field(None, ge=0)
-
-
-class GateResult(NamedTuple):
-    """One gate, whether it passed, and the sentence that says so."""
-
-    gate: str
-    passed: bool
-    sentence: str
 
 
 class Scope(NamedTuple):
@@ -122,24 +84,6 @@ class Audit(NamedTuple):
 
 ExtraPlayers = Mapping[str, Mapping[str, tuple[float, int]]]
 """Players that were run elsewhere: by name and subset, the points earned and the questions asked."""
-
-
-def load_gates(path: Path | None) -> Gates:
-    """Read the gates from YAML, or return the default ones.
-
-    Raises:
-        DatagenError: the file cannot be read, or a field is wrong.
-    """
-    if path is None:
-        return Gates()
-    try:
-        return Gates.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except OSError as error:
-        raise DatagenError(f"The gates {path} cannot be read: {error.strerror}.") from error
-    except ValidationError as error:
-        raise DatagenError(f"{path}: {sentence(error, Gates)}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date that is none
-        raise DatagenError(f"The gates {path} are not valid YAML: {' '.join(str(error).split())}.") from error
 
 
 def audit(

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.jicvqa.benchmark.questions import Question, UnreadableQuestionError, read_question
-from datagen.jicvqa.classes.classes import ClassLists, load_classes
-from datagen.jicvqa.distractors.distractors import Distractors, load_distractors
+from datagen.jicvqa.classes.lists import ClassLists, load_classes
+from datagen.jicvqa.distractors.document import Distractors, load_distractors
 from filters.errors import sentence
 
 

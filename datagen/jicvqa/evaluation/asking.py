@@ -10,9 +10,9 @@ from datagen.engines.openai import ChatClient
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.files.writing import digest_of, json_text, write_text
-from datagen.jicvqa.benchmark.benchmark import Benchmark
 from datagen.jicvqa.benchmark.questions import Question
-from datagen.jicvqa.classes.classes import CHOICES
+from datagen.jicvqa.benchmark.stored import Benchmark
+from datagen.jicvqa.classes.lists import CHOICES
 from datagen.jicvqa.evaluation.scoring import LETTERS, Outcome, official, outcome_of, read_answer
 from datagen.jicvqa.models import AnswerJournal, ModelServer, ShowProgress, checked, run_all
 from datagen.jicvqa.templates import load_template

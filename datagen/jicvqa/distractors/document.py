@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from datagen.console import pasteable
 from datagen.errors import DatagenError
 from datagen.files.writing import json_text
-from datagen.jicvqa.classes.classes import CHOICES, ClassLists, Subset
+from datagen.jicvqa.classes.lists import CHOICES, ClassLists, Subset
 from datagen.jicvqa.classes.similarity import LEXICAL_WEIGHTS, Matrix, forbidden_pairs, lexical_similarity
 from datagen.jicvqa.distractors.design import Counts, Design, mutual_design, mutual_shares, nearest_design
 from filters.errors import sentence
