@@ -19,6 +19,7 @@ FailureClass = Literal[
     "empty_answer",  # the model said nothing, or only thought
     "unparsable_answer",  # the answer is not of the shape that was asked for
     "refused_caption",  # a caption that says that the picture will not or cannot be described
+    "unusable_caption",  # a caption with control strings, or caught in a loop
     "prompt_error",  # the prompt's template failed on what came before
     "check_error",  # a check raised on a picture
     "rule_error",  # a rule raised on the row; its answers are kept, and judged again at the next cut

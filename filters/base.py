@@ -88,12 +88,14 @@ class Rule(ABC):
 class MessageRule(Rule):
     """A rule that reads one message at a time: the answers, unless the class sets another `role`.
 
-    A subclass implements `spans`. If it sets `screen`, only messages in which that expression finds something are
+    With `captions` it reads the caption as well, which is an answer too: later stages build on it. A subclass
+    implements `spans`. If it sets `screen`, only messages in which that expression finds something are
     shown to `spans`; the expression runs over the original text of a whole batch at once, so it has to allow for
     full-width and half-width forms, and may only use `^` and `$` with `re.MULTILINE`.
     """
 
     role: ClassVar[str] = "assistant"
+    captions: ClassVar[bool] = False
     screen: re.Pattern[str] | None = None
 
     @abstractmethod
@@ -102,21 +104,27 @@ class MessageRule(Rule):
 
     def find(self, sample: Sample) -> Iterator[Finding]:
         """Yields what the rule finds in the messages of its role."""
-        messages = sample.messages if self.role != "caption" else tuple(filter(None, [sample.caption]))
-        for message in messages:
-            if message.role == self.role and (self.screen is None or self.screen.search(message.content)):
+        caption = (sample.caption,) if sample.caption is not None else ()
+        for message in (*caption, *sample.messages):
+            if message.role in self._roles and (self.screen is None or self.screen.search(message.content)):
                 yield from self._findings(message)
 
     def texts(self, content: str) -> list[str]:
         """The texts that the rule objects to in a text, taken as a message of its role; for examples."""
-        messages = [] if self.role == "caption" else [{"role": self.role, "content": content}]
-        return [finding.text for finding in self.find(Sample({"messages": messages, "caption": content}))]
+        messages = [{"role": self.role, "content": content}]
+        said = {"messages": [], "caption": content} if self.role == "caption" else {"messages": messages}
+        return [finding.text for finding in self.find(Sample(said))]
 
     def find_in_batch(self, batch: Batch) -> Iterator[tuple[int, Finding]]:
         """Shows `spans` the messages of the batch that pass the screen."""
-        for number, message in batch.messages(self.role, self.screen):
-            for finding in self._findings(message):
-                yield number, finding
+        for role in self._roles:
+            for number, message in batch.messages(role, self.screen):
+                for finding in self._findings(message):
+                    yield number, finding
+
+    @property
+    def _roles(self) -> tuple[str, ...]:
+        return ("caption", self.role) if self.captions and self.role != "caption" else (self.role,)
 
     def _findings(self, message: Message) -> Iterator[Finding]:
         for start, end, evidence in self.spans(message):

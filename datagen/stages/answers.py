@@ -12,6 +12,8 @@ from datagen.failures import Failure
 from datagen.stages.frames import BrokenFrameError, json_documents, unfenced, without_thinking
 from datagen.stages.sample import Turn
 from filters.rules.refusal import Refusal
+from filters.rules.repetition import Repetition
+from filters.rules.template_tag import TemplateTag
 
 _CAPTION, _QUESTION, _ANSWER = ("caption", "キャプション", "説明"), ("question", "質問"), ("answer", "回答", "答え")
 
@@ -38,6 +40,8 @@ _PREFACE = re.compile(
 )
 _SENTENCE_END = re.compile(r"[。．！？!?\n]")
 _REFUSAL = Refusal()
+_BREAKS = (TemplateTag(), Repetition())
+"""What in a caption no stage should build on; whatever else rules find in it, the policy decides."""
 
 ONLY_THOUGHT = "the answer is thinking alone; raise max_tokens, or switch the model's thinking off"
 """How an answer without a text is told whose model spent its tokens on thinking."""
@@ -52,7 +56,7 @@ def read_caption(text: str) -> str:
     '桜が咲いています。'
 
     Raises:
-        Failure: `empty_answer`, `unparsable_answer` or `refused_caption`.
+        Failure: `empty_answer`, `unparsable_answer`, `refused_caption` or `unusable_caption`.
     """
     said = _said(text)
     try:
@@ -67,9 +71,11 @@ def read_caption(text: str) -> str:
     if len(captions) != 1:
         raise _unparsable(text)
     caption = _filled(captions[0])
-    # What follows builds on it, and the policy judges answers alone: nothing else would ever see this.
+    # What follows builds on it: the policy, which sees it at the end, would drop the dialogue as well.
     if refused := _REFUSAL.texts(_SENTENCE_END.split(caption, maxsplit=1)[0]):
         raise Failure("refused_caption", f"the caption is a refusal ({refused[0]}): {caption[:200]!r}")
+    if broken := [found for rule in _BREAKS for found in rule.texts(caption)]:
+        raise Failure("unusable_caption", f"the caption is broken ({broken[0][:80]}): {caption[:200]!r}")
     return caption
 
 

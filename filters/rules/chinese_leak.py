@@ -41,6 +41,8 @@ class ChineseLeak(MessageRule):
     ([], [])
     """
 
+    captions = True
+
     def __init__(self, characters: Count = 1) -> None:
         self.characters = characters
 

@@ -33,6 +33,8 @@ class NotJapanese(MessageRule):
     []
     """
 
+    captions = True
+
     def __init__(self, length: Count = 20, share: Share = 0.3, detector: Literal["none", "lingua"] = "none") -> None:
         self.length = length
         self.share = share

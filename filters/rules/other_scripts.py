@@ -16,6 +16,7 @@ class OtherScripts(PatternRule):
     []
     """
 
+    captions = True
     screen = re.compile("[Ѐ-ӿ֐-׿؀-ۿऀ-෿฀-๿ᄀ-ᇿㄱ-ㆎ가-힣]")
     pattern = re.compile(
         "(?P<Hangul>[ᄀ-ᇿㄱ-ㆎ가-힣]+)|(?P<Cyrillic>[Ѐ-ӿ]{2,})|(?P<Arabic_or_Hebrew>[֐-ۿ]{2,})"

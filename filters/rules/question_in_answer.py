@@ -28,6 +28,7 @@ class QuestionInAnswer(MessageRule):
     (['秋ではないでしょうか。'], [])
     """
 
+    captions = True
     screen = SCREEN
 
     def __init__(self, quoted: Literal["keep", "drop"] = "keep", softened: Literal["keep", "drop"] = "drop") -> None:

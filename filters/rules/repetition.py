@@ -32,6 +32,8 @@ class Repetition(MessageRule):
     []
     """
 
+    captions = True
+
     def __init__(self, times: Count = 3, characters: Count = 24, sentences: Count = 3) -> None:
         self.times = max(2, times)
         self.characters = max(_PROBE * 2, characters)

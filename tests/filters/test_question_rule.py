@@ -81,7 +81,7 @@ def test_questions_of_the_user_and_of_the_system_are_no_findings():
         {"role": "user", "content": "何色ですか？"},
         {"role": "assistant", "content": "赤です。"},
     ]
-    assert load_policy("light").judge([{"messages": messages, "caption": "何の絵？"}])[0].kept
+    assert load_policy("light").judge([{"messages": messages}])[0].kept
 
 
 def test_text_tokenised_with_spaces_is_read_without_them():
