@@ -14,6 +14,7 @@ _FUNCTION_WORDS = re.compile(
 )
 
 
+_PREPOSITIONS = frozenset(("over", "under", "into", "after", "before", "between", "through"))
 _VERBS = frozenset(("is", "are", "was", "were", "be", "been", "am", "do", "does", "did", "has", "have", "had", "can"))
 
 
@@ -58,4 +59,6 @@ class EnglishLeak(MessageRule):
 def _is_title(words: list[str]) -> bool:
     """Whether all words that are no function words begin with a capital, and none of these is a verb."""
     plain = [word for word in words if not word[0].isupper()]
-    return all(_FUNCTION_WORDS.fullmatch(word) for word in plain) and not _VERBS.intersection(map(str.lower, words))
+    return all(_FUNCTION_WORDS.fullmatch(word) or word in _PREPOSITIONS for word in plain) and not _VERBS.intersection(
+        map(str.lower, words)
+    )
