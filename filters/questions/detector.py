@@ -45,7 +45,8 @@ _FREE = (
 SCREEN = screen(
     {
         QUESTION_MARKS: "",
-        "かカｶ": rf"(?:な[ぁあーアァ]*|ね[ぇえーェエ]*|い|しら)?{_END}",
+        "かカｶ": rf"(?:な[ぁあーアァ]*|ね[ぇえーェエ]*|い|しら(?:ね[ぇえー]?)?|のう?)?{_END}"
+        r"|[いねな]、|(?<=のか)、|(?<=[^たく]ますか)、",
         "か": r"(?:(?<=すか)|(?<=せんか)|(?<=したか)|(?<=ょうか)|(?<=ろうか))"
         rf"(?:はい|、|(?![らもなねよいはがをにでとっのわしどやけ、]))|(?<=いか)[がなに]{_FREE}",
         "け": rf"(?<=っけ){_END}",
@@ -54,7 +55,8 @@ SCREEN = screen(
         "つ": rf"(?<=いつ)(?![もつの]|か(?!ら)){_FREE}",
         "く": rf"(?<=いく)[つら](?![かもで]){_FREE}",
         "何": rf"(?![もら十百千]|か(?!ら)){_FREE}",
-        "な": rf"(?:に(?!も|か(?!ら))|ん[のでだに人個時歳色度回年月日]|ぜ(?!か(?![。\s]|$)|な)){_FREE}",
+        "な": r"(?:に(?!も|か(?!ら))|ん(?:[のでだに人個時歳色度回年月日]|て[名言書読呼い]|という)"
+        rf"|ぜ(?!か(?![。\s]|$)|な)){_FREE}",
         "誰幾": rf"(?!も|か(?!ら)){_FREE}",
         "だ": rf"い{_END}|れ(?![かもるたて]){_FREE}",
         "ど": rf"(?:こ|れ|の|ちら|っち|う|んな|なた)(?![もぞせ]|や(?!って)|か(?!ら)){_FREE}",
@@ -68,6 +70,8 @@ SCREEN = screen(
 )
 """Finds something in every text that holds a question, and in few others; for original texts, not keys."""
 
+_KANA_ONLY = re.compile(r"[ぁ-ゖァ-ヺー・]+")
+_KANJI = re.compile(r"[一-鿿々]")
 _LONGEST = 300  # No sentence is longer; of a run of text without any end, the end is what can ask.
 _INTERROGATIVE = re.compile(r"何|なに|なん|誰|だれ|ど[これのちっうんな]|なぜ|いつ|いく[つら]|いか[がなに]")
 _HAS_LETTER = re.compile(r"[^\W\d_]")
@@ -77,12 +81,20 @@ _MARKER = re.compile(
     r"|^[#*\s]*Q\d*(?:\.\s?(?=[^\x00-\x7f])|$)",
     re.IGNORECASE,
 )
+_WORDS = r"(?:いつ|どこ|だれ|誰|何|なに|なぜ|どう|いくつ|いくら|どれ|どちら|どのように)"
+_WORD_EXPLAINED = re.compile(rf"\W*{_WORDS}\W*:")  # **いつ**: 時を表します
+_WORDS_LISTED = re.compile(rf"(?:{_WORDS}[でがをはにと]?[、・]){{2,}}{_WORDS}|{_WORDS}[、・]{_WORDS}です$")
+_OPENED = (("「", "」"), ("『", "』"), ("“", "”"))
 _LABEL = re.compile(r"[-・•*+]\s+(?:ユーザ|user|human)", re.IGNORECASE)  # an item of a list: - ユーザー: admin
-_DECORATION = re.compile(rf"(?:[\s*_」』”’\"'\])}}>]|[(\[【]{ASIDE}*[)\]】]|笑|(?<=[ぁ-ん])w+|草)+$")
+_DECORATION = re.compile(
+    rf"(?:[\s*_」』”’\"'\])}}>]|(?<=か):|(?<=か\*\*):|(?<=か):(?=\*\*)|[(\[【]{ASIDE}*[)\]】]|笑|(?<=[ぁ-ん])w+|草)+$"
+)
 _MAY_GO_ON = re.compile(
     r"(?<!です)(?<!ます)(?<!でした)(?<!ました)(?<!ません)(?<!でしょう)(?<!ましょう)か$|[をがにはのでと]$"
 )
-_POINT = re.compile(r"(?<!の)(?<!です)(?<!ます)(?<!でした)(?<!ました)(?<!ません)(?<!でしょう)(?<!ましょう)か$")
+_POINT = re.compile(
+    r"(?<!の)(?<!何)(?<!誰)(?<!どこ)(?<!いつ)(?<!です)(?<!ます)(?<!でした)(?<!ました)(?<!ません)(?<!でしょう)(?<!ましょう)か$"
+)
 _ITEM = re.compile(r"[ \t]*(?:[-・•*●◦]|\(?\d+[.)、])\s*")
 _NAMED_ONLY = re.compile(r"[^でに]は$")  # お名前は。
 _NAMED_ALONE = re.compile(r"(?:の|^[おご])[^、の]{0,6}[^でに]は$|とは$")  # 花の名前は, with nothing behind it
@@ -103,13 +115,26 @@ def find_questions(text: str) -> list[Question]:
             continue
         # Where full stops were used before, a last sentence without one may have been cut off by a token limit.
         unfinished = not sentence.marks and sentence.end == len(text) and "。" in text
+        if _is_reading(text, sentence):
+            continue
         decided = _decide(sentence, text[sentence.end : sentence.end + 8], unfinished=unfinished)
         if decided is not None and not _is_point_of_list(text, sentence):
             kind, evidence = decided
+            if any(sentence.body.count(opener) > sentence.body.count(closer) for opener, closer in _OPENED):
+                kind = Kind.QUOTED
             if sentence.quoted:
                 kind = Kind.DIRECT if _is_only_a_quotation(sentences) else Kind.QUOTED
             end = sentence.start + len(text[sentence.start : sentence.end].rstrip())
             found.append(Question(sentence.start, end, kind, evidence))
+    return _with_chains(text, found)
+
+
+def _with_chains(text: str, found: list[Question]) -> list[Question]:
+    """Takes questions right before one that the text goes on to speak of for spoken of as well: 夢か?現実か?と迷う."""
+    for number in range(len(found) - 2, -1, -1):
+        this, following = found[number], found[number + 1]
+        if following.kind is Kind.QUOTED and this.kind is Kind.DIRECT and not text[this.end : following.start].strip():
+            found[number] = this._replace(kind=Kind.QUOTED)
     return found
 
 
@@ -122,7 +147,7 @@ def _decide(sentence: Sentence, following: str, *, unfinished: bool) -> tuple[Ki
     marker = _MARKER.search(sentence.body[:_LONGEST])
     if marker and (":" in marker.group() or "." in sentence.marks + marker.group()) and not _LABEL.match(sentence.body):
         return Kind.DIRECT, f"{marker.group().strip()} opens the message of a questioner"
-    if not _HAS_LETTER.search(sentence.body.replace(OPAQUE, "")):
+    if not _HAS_LETTER.search(sentence.body.replace(OPAQUE, "")) or _WORD_EXPLAINED.match(sentence.body):
         return None
     text = _DECORATION.sub("", _joined(sentence.body[-_LONGEST:]))
     if any(mark in QUESTION_MARKS for mark in sentence.marks):
@@ -133,16 +158,27 @@ def _decide(sentence: Sentence, following: str, *, unfinished: bool) -> tuple[Ki
         return None
     else:
         evidence = (
-            ending_asks(text, aside=sentence.aside) or asks_inside(text) or _asks_without_particle(text, sentence)
+            ending_asks(text, aside=sentence.aside)
+            or asks_inside(text)
+            or _asks_without_particle(text, sentence, following)
         )
     if evidence is None:
         return None
     return (Kind.SOFTENED if is_softened(text) else Kind.DIRECT), evidence
 
 
+def _is_reading(text: str, sentence: Sentence) -> bool:
+    """Whether it is the reading of the kanji before it: 柔道(じゅうどう)."""
+    return (
+        sentence.aside
+        and _KANA_ONLY.fullmatch(sentence.body) is not None
+        and _KANJI.fullmatch(text[sentence.start - 2 : sentence.start - 1]) is not None
+    )
+
+
 def _is_point_of_list(text: str, sentence: Sentence) -> bool:
     """Whether it is an item such as "- 影が長いか", which names a point to look at and asks nobody."""
-    if sentence.marks.strip() or not _POINT.search(sentence.body):
+    if sentence.marks.strip("。 \n\t") or not _POINT.search(_DECORATION.sub("", sentence.body)):
         return False
     return _ITEM.match(text, text.rfind("\n", 0, sentence.start) + 1) is not None
 
@@ -152,9 +188,11 @@ def _may_go_on(text: str) -> bool:
     return _MAY_GO_ON.search(text) is not None and not (text.endswith("か") and _INTERROGATIVE.search(text))
 
 
-def _asks_without_particle(text: str, sentence: Sentence) -> str | None:
+def _asks_without_particle(text: str, sentence: Sentence, following: str) -> str | None:
     if _INTERROGATIVE.search(text):
-        return open_interrogative(text)
+        return None if _WORDS_LISTED.search(text) else open_interrogative(text)
+    if "\n" in sentence.marks and following:
+        return None  # 面積は, and the formula on the next line
     if (_NAMED_ONLY if sentence.marks.startswith("。") else _NAMED_ALONE).search(text):
         morphemes = tag(text)
         if morphemes[-1].is_particle("は") and _last_content(morphemes[:-1]) == "名詞":

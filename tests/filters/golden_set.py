@@ -39,6 +39,7 @@ def main() -> None:
         "probes",
         "held_out",
         "held_out_later",
+        "kinds",
     ]:
         judged = judge(read(name))
         by_category = defaultdict(list)
