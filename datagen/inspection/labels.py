@@ -56,6 +56,7 @@ SCRIPTS: Mapping[str, Words] = {
 }
 RULES: Mapping[str, str] = {
     "asks_nothing": "問いになっていない質問",
+    "bare_question": "疑問詞だけの文",
     "chinese_leak": "中国語の混入",
     "duplicate_turn": "同じ問答の繰り返し",
     "echoed_question": "質問のオウム返し",

@@ -8,6 +8,7 @@ how.
 
 import re
 from enum import Enum
+from functools import lru_cache
 from typing import NamedTuple
 
 from filters.questions.endings import asks_inside, ending_asks, is_softened
@@ -24,6 +25,7 @@ class Kind(Enum):
     DIRECT = "direct"
     QUOTED = "quoted"
     SOFTENED = "softened"
+    BARE = "bare"
 
 
 class Question(NamedTuple):
@@ -84,6 +86,7 @@ _MARKER = re.compile(
 _WORDS = r"(?:いつ|どこ|だれ|誰|何|なに|なぜ|どう|いくつ|いくら|どれ|どちら|どのように)"
 _WORD_EXPLAINED = re.compile(rf"\W*{_WORDS}\W*:")  # **いつ**: 時を表します
 _WORDS_LISTED = re.compile(rf"(?:{_WORDS}[でがをはにと]?[、・]){{2,}}{_WORDS}|{_WORDS}[、・]{_WORDS}です$")
+_BARE = re.compile(r"with a plain predicate|at the end of the sentence|^only names")
 _OPENED = (("「", "」"), ("『", "』"), ("“", "”"))
 _LABEL = re.compile(r"[-・•*+]\s+(?:ユーザ|user|human)", re.IGNORECASE)  # an item of a list: - ユーザー: admin
 _DECORATION = re.compile(
@@ -103,11 +106,18 @@ _NAMED_ALONE = re.compile(r"(?:の|^[おご])[^、の]{0,6}[^でに]は$|とは$
 def find_questions(text: str) -> list[Question]:
     """Finds the questions in a text, which should be a matching key.
 
+    Where nothing but an interrogative, or a noun that is named, makes the question, it is `bare`: it seldom is one.
+
     >>> [(q.kind.value, q.evidence) for q in find_questions("犬です。何歳ですか。")]
     [('direct', 'か ends the sentence (です/助動詞 か/助詞-終助詞)')]
     >>> find_questions("誰が描いたかは分かりません。")
     []
     """
+    return list(_found(text))
+
+
+@lru_cache(maxsize=8192)  # several rules read the same messages of a batch
+def _found(text: str) -> tuple[Question, ...]:
     sentences = split_sentences(text)
     found: list[Question] = []
     for sentence in sentences:
@@ -126,7 +136,7 @@ def find_questions(text: str) -> list[Question]:
                 kind = Kind.DIRECT if _is_only_a_quotation(sentences) else Kind.QUOTED
             end = sentence.start + len(text[sentence.start : sentence.end].rstrip())
             found.append(Question(sentence.start, end, kind, evidence))
-    return _with_chains(text, found)
+    return tuple(_with_chains(text, found))
 
 
 def _with_chains(text: str, found: list[Question]) -> list[Question]:
@@ -164,7 +174,9 @@ def _decide(sentence: Sentence, following: str, *, unfinished: bool) -> tuple[Ki
         )
     if evidence is None:
         return None
-    return (Kind.SOFTENED if is_softened(text) else Kind.DIRECT), evidence
+    if is_softened(text):
+        return Kind.SOFTENED, evidence
+    return (Kind.BARE if _BARE.search(evidence) else Kind.DIRECT), evidence
 
 
 def _is_reading(text: str, sentence: Sentence) -> bool:

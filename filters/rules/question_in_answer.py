@@ -14,6 +14,8 @@ class QuestionInAnswer(MessageRule):
     Args:
         quoted: What to do with questions inside quotations, such as the words of a sign.
         softened: What to do with statements that are put as questions, …ではないでしょうか.
+        bare: What to do where an interrogative alone, or a noun that is named, would make the question; `bare_question`
+            finds these on their own.
 
     >>> rule = QuestionInAnswer()
     >>> rule.texts("赤い花です。ほかに知りたいことはありますか？")
@@ -31,12 +33,19 @@ class QuestionInAnswer(MessageRule):
     captions = True
     screen = SCREEN
 
-    def __init__(self, quoted: Literal["keep", "drop"] = "keep", softened: Literal["keep", "drop"] = "drop") -> None:
+    def __init__(
+        self,
+        quoted: Literal["keep", "drop"] = "keep",
+        softened: Literal["keep", "drop"] = "drop",
+        bare: Literal["keep", "drop"] = "drop",
+    ) -> None:
         self.kinds = {Kind.DIRECT}
         if quoted == "drop":
             self.kinds.add(Kind.QUOTED)
         if softened == "drop":
             self.kinds.add(Kind.SOFTENED)
+        if bare == "drop":
+            self.kinds.add(Kind.BARE)
 
     def spans(self, message: Message) -> Iterator[Span]:
         """Yields the questions of the kinds that the settings name."""
