@@ -46,6 +46,7 @@ DISTRIBUTIONS: Mapping[str, Words] = {
     "conversation_turns": Words("問答の数", "turns a conversation"),
     "answer_tokens": Words("回答あたりの出力トークン", "tokens an answer"),
 }
+PARTS: Mapping[str, Words] = {"caption": Words("説明文", "captions"), "answer": Words("答え", "answers")}
 SCRIPTS: Mapping[str, Words] = {
     "kana": Words("かなを含む", "with kana"),
     "han": Words("漢字のみ", "Han, no kana"),

@@ -10,6 +10,7 @@ from datagen.inspection.costs import Costs, costs
 from datagen.inspection.distributions import Distribution, Script, distributions, scripts
 from datagen.inspection.hit_rates import Grouping, Overlap, RuleHits, groupings, overlap, rule_hits
 from datagen.inspection.marks import Precision, UnusedMarks, reviewed
+from datagen.inspection.sameness import Opening, Repeated, openings, repeated
 from datagen.inspection.stored_rows import StoredRows
 from datagen.notebook import table, told
 
@@ -39,6 +40,8 @@ class Report:
         groupings: the hits by turn, prompt version, model and task.
         distributions: lengths, tokens and scores, before the policy and after.
         scripts: in which script the answers are.
+        openings: how captions and answers begin most often.
+        repeated: how many of them are said more than once.
         failures: the failed rows by class.
         costs: tokens and time.
         precisions: what people marked in review sheets, by rule.
@@ -55,6 +58,8 @@ class Report:
     groupings: tuple[Grouping, ...]
     distributions: tuple[Distribution, ...]
     scripts: tuple[Script, ...]
+    openings: tuple[Opening, ...]
+    repeated: tuple[Repeated, ...]
     failures: tuple[FailureClass, ...]
     costs: Costs
     precisions: dict[str, Precision]
@@ -93,6 +98,8 @@ def make_report(stored: StoredRows) -> Report:
         groupings=groupings(stored),
         distributions=distributions(stored),
         scripts=scripts(stored),
+        openings=openings(stored),
+        repeated=repeated(stored),
         failures=tuple(FailureClass(name, rows, tuple(texts)) for name, rows, texts in stored.ask(_FAILURES)),
         costs=costs(stored),
         precisions=precisions,

@@ -41,6 +41,7 @@ def write_report_page(run: Path, page: Path, seed: int = 0) -> Report:
             turns=labels.TURNS,
             distributions={found.name: labels.distribution(found.name) for found in report.distributions},
             scripts=labels.SCRIPTS,
+            parts=labels.PARTS,
         )
     write_page(page, text)
     return report

@@ -17,6 +17,8 @@ from datagen.progress import duration
 
 _BAR = 10
 _EXAMPLES = 3
+_MUCH = 0.1
+_FEW = 20
 _COLOURS = {"kept": "green", "dropped": "yellow", "failed": "red"}
 
 
@@ -35,8 +37,21 @@ def print_report(report: Report, console: Console) -> None:
     for failure in report.failures:
         example = on_one_line(failure.examples[0][:90])
         console.print(styled(("failed", "red"), f", {failure.name}: {failure.rows:,}   ", (example, "dim")))
+    for line in _alike(report):
+        console.print(styled((on_one_line(line), "dim")), soft_wrap=True)
     if report.costs.answers:
         console.print(_cost_line(report.costs), soft_wrap=True)
+
+
+def _alike(report: Report) -> Iterator[str]:
+    """Yield what rows have in common, where it is much of them: a tenth, and more than a few texts."""
+    for opening in report.openings:
+        if opening.share >= _MUCH and opening.texts > _FEW:
+            yield f"{opening.share:.0%} of the {opening.part}s begin with 「{opening.text}」 ({opening.texts:,})"
+    for found in report.repeated:
+        if found.share >= _MUCH and found.repeated > _FEW:
+            told = f"「{found.example[:40]}」 {found.most:,} times"
+            yield f"{found.share:.0%} of the {found.part}s are said more than once, {told}"
 
 
 def unused_lines(unused: UnusedMarks) -> Iterator[str]:
