@@ -1,11 +1,14 @@
 """How fast the rules are, as ratios to tagging and to HojiChar in the same run.
 
-python benchmarks/filters.py                   # the ratios
+python benchmarks/filters.py                   # the ratios, on made-up answers of about 150 and 300 characters
+python benchmarks/filters.py --answers FILE    # on real ones: JSON lines with a text under "text" or "answer"
 python benchmarks/filters.py --rows 1000000    # memory while judging many rows
 """
 
 import argparse
+import json
 import random
+import re
 import resource
 import sys
 import tempfile
@@ -78,14 +81,21 @@ QUESTIONS: list[Callable[[random.Random], str]] = [
 ]
 
 
-def answers(count: int, seed: int = 0, asking: float = 0.07) -> Iterator[str]:
-    """Yields answer-like texts of about 150 characters, of which a share holds a question."""
+def answers(count: int, seed: int = 0, asking: float = 0.07, length: int = 1) -> Iterator[str]:
+    """Yields answer-like texts of about 150 characters times `length`, of which a share holds a question."""
     draw = random.Random(seed)
     for _ in range(count):
-        sentences = [draw.choice(STATEMENTS)(draw) for _ in range(draw.choice([3, 4, 5, 5, 6, 6]))]
+        sentences = [draw.choice(STATEMENTS)(draw) for _ in range(length * draw.choice([3, 4, 5, 5, 6, 6]))]
         if draw.random() < asking:
             sentences.insert(draw.randint(1, len(sentences)), draw.choice(QUESTIONS)(draw))
         yield "".join(sentences)
+
+
+def read_answers(path: Path) -> list[str]:
+    """Reads the Japanese texts of a file of JSON lines, each once."""
+    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    texts = dict.fromkeys(row.get("text") or row.get("answer") or "" for row in rows)
+    return [text for text in texts if re.search("[ぁ-ん]{2}", text)]
 
 
 def samples(texts: list[str]) -> list[dict[str, Any]]:
@@ -101,8 +111,7 @@ def samples(texts: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def tag_with_fugashi(texts: list[str]) -> int:
-    tagger = fugashi.Tagger()
+def tag_with_fugashi(tagger: fugashi.Tagger, texts: list[str]) -> int:
     return sum(word.feature.pos1 == "助詞" for text in texts for word in tagger(text))
 
 
@@ -160,14 +169,15 @@ def _once(work: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def compare(count: int) -> None:
+def compare(texts: list[str]) -> None:
     from filters import load_policy
 
-    texts = list(answers(count))
+    count = len(texts)
     conversations = samples(texts)
     print(f"{count:,} texts, {sum(map(len, texts)) / count:.0f} characters on average, one core")
-    few = texts[: max(1, count // 10)]
-    tagging = timed("fugashi, reading feature.pos1", len(few), lambda: tag_with_fugashi(few))
+    few = texts[: max(100, count // 10)]
+    tagger = fugashi.Tagger()
+    tagging = timed("fugashi, reading feature.pos1", len(few), lambda: tag_with_fugashi(tagger, few))
     only = load_policy({"name": "only", "rules": [{"rule": "question_in_answer"}]})
     question = timed("question_in_answer", count, lambda: judge(only, conversations))
     standard_policy = load_policy("standard")
@@ -202,13 +212,17 @@ def watch_memory(rows: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", type=int, default=20_000, help="texts to compare on")
+    parser.add_argument("--answers", type=Path, help="compare on the texts of this file instead")
     parser.add_argument("--rows", type=int, help="judge this many rows and report memory instead")
     arguments = parser.parse_args()
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # where this file's own name does not hide the package
     if arguments.rows:
         watch_memory(arguments.rows)
+    elif arguments.answers:
+        compare(read_answers(arguments.answers))
     else:
-        compare(arguments.texts)
+        compare(list(answers(arguments.texts)))
+        compare(list(answers(arguments.texts // 2, length=2)))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _KANA = re.compile("[ぁ-ゖァ-ヺｦ-ﾝ]")
 _JAPANESE = re.compile("[ぁ-ゖァ-ヺーｦ-ﾝ一-鿿々〆]")
+_CHINESE_WORD = re.compile("[的是了我他她它也很着嗎麼這那您你們沒給還]|正在|有一|[坐站放]在")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -31,6 +32,9 @@ class NotJapanese(MessageRule):
     []
     >>> NotJapanese().texts("Starbucks Coffee")
     []
+    >>> lingua = NotJapanese(length=6, detector="lingua")
+    >>> lingua.texts("会場：札幌市中央区北一条西二丁目"), lingua.texts("那是我的黒色的車")
+    ([], ['那是我的黒色的車'])
     """
 
     captions = True
@@ -56,7 +60,8 @@ class NotJapanese(MessageRule):
             return (Span(0, len(content), f"{japanese} of {letters} letters are kana or kanji"),)
         if self.detector == "lingua" and not _KANA.search(content):
             language = self._detect(content)
-            if language != "JAPANESE":
+            # Addresses, dates and names in kanji alone look like any other; a Chinese sentence has words of its own.
+            if language != "JAPANESE" and not (japanese == letters and len(set(_CHINESE_WORD.findall(content))) < 3):
                 return (Span(0, len(content), f"lingua says {language.lower()}"),)
         return ()
 

@@ -1,15 +1,18 @@
 """Answers that refuse, or say that there is no image."""
 
 import re
+from collections.abc import Iterator
 
-from filters.base import PatternRule
+from filters.base import PatternRule, Span
+from filters.letters import is_letter
+from filters.sample import Message
 from filters.screens import screen
 
 _IMAGE = r"(?:画像|写真|イメージ|添付ファイル)"
 
 
 class Refusal(PatternRule):
-    """Finds refusals, "I see no image", and the model speaking of itself as one.
+    r"""Finds refusals, "I see no image", and the model speaking of itself as one.
 
     That something in the picture cannot be made out is an honest answer and no refusal.
 
@@ -22,6 +25,8 @@ class Refusal(PatternRule):
     >>> Refusal().texts("これは画像で学習済みのAIモデルです。")
     []
     >>> Refusal().texts("店員が「申し訳ありません」と頭を下げています。文字が小さく、画像からは読み取れません。")
+    []
+    >>> Refusal().texts("件名：お詫び\n\n申し訳ありませんが、本日は参加できません。")
     []
     """
 
@@ -58,3 +63,13 @@ class Refusal(PatternRule):
         r"|\bI can(?:not|'t|’t) (?:see|view|assist|help|answer))",
         re.IGNORECASE,
     )
+
+    def spans(self, message: Message) -> Iterator[Span]:
+        """Yields the refusals; that a letter apologises to its reader is none."""
+        letter: bool | None = None
+        for span in super().spans(message):
+            if span.evidence.startswith("apology"):
+                letter = is_letter(message.content) if letter is None else letter
+                if letter:
+                    continue
+            yield span

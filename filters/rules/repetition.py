@@ -12,8 +12,16 @@ _LONGEST = 300  # the longest period that is looked for
 _SENTENCE = re.compile(r"[^。！？!?\n]+[。！？!?\n]*")
 
 
+_ITEM = re.compile(r"[-*・●○◆■•]|\d+[.．)、]|[①-⑳]")
+_LONGEST_NUMBERS = 72  # a row of a table, 0 0 0 0
+
+
+def _is_loop(unit: str, length: int) -> bool:
+    return any(map(str.isalpha, unit)) or (any(map(str.isdigit, unit)) and length > _LONGEST_NUMBERS)
+
+
 class Repetition(MessageRule):
-    """Finds the same words again and again in a row, and the same sentence said several times.
+    r"""Finds the same words again and again in a row, and the same sentence said several times.
 
     A loop of period p is a stretch in which every character equals the one p later. Probes of a few characters, set
     closely enough that no loop of the wanted length lies between them, are looked up in the text behind them; where one
@@ -28,6 +36,10 @@ class Repetition(MessageRule):
     ['とてもとてもとてもとてもとてもとてもとてもとても']
     >>> Repetition().texts("山が見えます。空が青い。山が見えます。花が咲く。山が見えます。")
     ['山が見えます。空が青い。山が見えます。花が咲く。山が見えます。']
+    >>> Repetition().texts("表の二行目\n0 0 0 0 0 0 0 0 0 0 0 0 0 0 0")
+    []
+    >>> Repetition().texts("- 松です。よく育ちます。\n- 杉です。よく育ちます。\n- 桜です。よく育ちます。")
+    []
     >>> Repetition().texts("次々と人々が行き交い、車がどんどん通り過ぎていきます。ははは、と笑っています。")
     []
     """
@@ -76,7 +88,7 @@ class Repetition(MessageRule):
                 last += 1
             reached = last
             unit = content[first : first + period]
-            if last - first >= max(self.characters, self.times * period) and any(map(str.isalnum, unit)):
+            if last - first >= max(self.characters, self.times * period) and _is_loop(unit, last - first):
                 found.append(Span(first, last, f"{unit[:20]!r} {(last - first) // period} times in a row"))
         return found
 
@@ -84,7 +96,8 @@ class Repetition(MessageRule):
         occurrences: dict[str, list[tuple[int, int]]] = {}
         for match in _SENTENCE.finditer(content):
             sentence = match.group().strip()
-            if len(sentence) > _PROBE:
+            line = content[content.rfind("\n", 0, match.start()) + 1 : match.end()].strip()
+            if len(sentence) > _PROBE and (line == sentence or not _ITEM.match(line)):
                 occurrences.setdefault(sentence, []).append(match.span())
         for sentence, spans in occurrences.items():
             if len(spans) >= self.sentences:

@@ -1,15 +1,18 @@
 """Answers that ask the user for something, or offer to go on."""
 
 import re
+from collections.abc import Iterator
 
-from filters.base import PatternRule
+from filters.base import PatternRule, Span
+from filters.letters import is_letter
+from filters.sample import Message
 from filters.screens import screen
 
 _GIVE = r"(?:ください|下さい|いただければ|頂ければ|もらえれば|くれれば|ほしいです)"
 
 
 class RequestToUser(PatternRule):
-    """Finds requests and offers back to the user: nobody will answer them in training data.
+    r"""Finds requests and offers back to the user: nobody will answer them in training data.
 
     Requests in the form of a question (…てもらえますか。) are questions and found by `question_in_answer`. Advice
     (お召し上がりください) is what an answer may hold.
@@ -19,6 +22,8 @@ class RequestToUser(PatternRule):
     >>> RequestToUser().texts("ほかに気になる点があれば、お気軽にお尋ねください。")
     ['ほかに気になる点があれば、お気軽にお尋ねください']
     >>> RequestToUser().texts("熱いうちにお召し上がりください。ポスターは「教えてください」と呼びかけます。")
+    []
+    >>> RequestToUser().texts("山田様\n日程を教えてください。敬具")
     []
     """
 
@@ -40,3 +45,9 @@ class RequestToUser(PatternRule):
         r"(?:あれば|ございましたら|ありましたら|場合は)[^。\n]{0,20}(?:ください|下さい|どうぞ|お気軽に|ご相談|お手伝い|お答え)"
         r"|(?:いつでも|喜んで|さらに)[^。\n]{0,10}お手伝い(?:します|いたします|できます))"
     )
+
+    def spans(self, message: Message) -> Iterator[Span]:
+        """Yields the requests, but for those that a letter makes to its reader."""
+        found = list(super().spans(message))
+        if found and not is_letter(message.content):
+            yield from found

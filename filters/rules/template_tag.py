@@ -13,6 +13,8 @@ class TemplateTag(PatternRule):
     ['<image>', '<|im_end|>']
     >>> TemplateTag().texts("犬です。<end_of_turn>[THINK]◁think▷<IMG_CONTEXT><0x0A><unused0><turn|>")
     ['<end_of_turn>', '[THINK]', '◁think▷', '<IMG_CONTEXT>', '<0x0A>', '<unused0>', '<turn|>']
+    >>> TemplateTag().texts("赤です。[UNUSED_TOKEN_145][IMG_END]<ImageHere><observation>")
+    ['[UNUSED_TOKEN_145]', '[IMG_END]', '<ImageHere>', '<observation>']
     >>> TemplateTag().texts("改行には <br> タグを使うと書かれています。型は List<String> です。")
     []
     >>> TemplateTag().texts("[画像]をご覧ください。{caption}にあるとおりです。")
@@ -36,8 +38,9 @@ class TemplateTag(PatternRule):
     pattern = re.compile(
         r"(?P<chat_template><\|[^|>\n]{1,40}\|>|<[a-z]\w{1,30}\|>|<\|[a-z]\w{1,30}>|</?s>|<</?SYS>>"
         r"|\[/?(?:INST|THINK|EOS|BOS|PAD|UNK|MASK|SEP|CLS|SYSTEM_PROMPT|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS)\]"
+        r"|(?-i:\[/?[A-Z]{3,}(?:_[A-Z0-9]+)+\])"
         r"|◁/?[a-z]\w{1,30}▷|</?[a-z][a-z0-9]*(?:_[a-z0-9]+)+>|<(?:0x[0-9a-f]{2}|unused\d+|reserved\d+)>"
-        r"|</?(?:think|answer|user|assistant|system|model|bos|eos|pad|unk|mask|cls|sep)>)"
+        r"|</?(?:think|thinking|reasoning|answer|observation|speech|imagehere|user|assistant|system|model|bos|eos|pad|unk|mask|cls|sep)>)"
         r"|(?P<media_placeholder></?(?:image|img|video|audio|im|画像)\b[^>\n]{0,80}/?>"
         r"|[\[【](?:画像|写真|動画|image|img|video)\s*\d*[\]】]|!\[[^\]\n]*\]\([^)\n]*\))"
         r"|(?P<grounding></?(?:box|ref|quad|point)>)"

@@ -20,6 +20,8 @@ class TurnLeak(PatternRule):
 
     >>> TurnLeak().texts("赤い車です。\nユーザー：運転手はいますか？\nアシスタント：いいえ。")
     ['ユーザー：', 'アシスタント：']
+    >>> TurnLeak().texts("赤です。\nUSER: 本当か\nASSISTANT: はい")
+    ['USER:', 'ASSISTANT:']
     >>> TurnLeak().texts("Q1. 何色ですか A1. 白です")
     ['Q1.']
     >>> TurnLeak().texts("三袋に四個ずつです。\n**答え：** 12個"), TurnLeak().texts("S: 具体的\nM: 測定\nA: 達成")
@@ -30,11 +32,12 @@ class TurnLeak(PatternRule):
 
     screen = screen(
         {
-            "QＱqAＡ": r"(?=[\s\d０-９*\]】]{0,8}[:：.．])|[QＱAＡqa](?:uestion|nswer|ssistant|I)",
+            "QＱqAＡ": r"(?=[\s\d０-９*\]】]{0,8}[:：.．])"
+            r"|[QＱAＡqa](?:uestion|nswer|ssistant|UESTION|NSWER|SSISTANT|I)",
             "ユ": "ーザ",
             "質設回解答応問ア": r"(?:問|答|え|い|シスタント)",
             "シ": "ステム",
-            "UuSsHhBb": r"(?:ser|SER|ystem|uman|ot)",
+            "UuSsHhBb": r"(?:ser|SER|ystem|YSTEM|uman|UMAN|ot|OT)",
             "＃#": r"[#＃\s]{0,8}(?:指示|入力|応答|Instruction|Input|Response)",
         }
     )

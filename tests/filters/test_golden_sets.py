@@ -1,27 +1,30 @@
-"""The question rule holds on hand-labelled sentences, of which it was tuned on one half only."""
+"""The question rule holds on hand-labelled sentences; those that it was made with are pinned."""
 
 import pytest
-from golden_set import judge, precision_recall, read
+from golden_set import REGRESSION, judge, precision_recall, read
 
 from filters import load_policy
 from filters.rules.question_in_answer import QuestionInAnswer
 
 
-@pytest.mark.parametrize("name", ["tuning", "probes", "held_out", "held_out_later"])
-def test_precision_and_recall_are_at_least_98_percent(name):
-    precision, recall = precision_recall(judge(read(name)))
-    assert precision >= 0.98
-    assert recall >= 0.98
+@pytest.mark.parametrize("name", REGRESSION)
+def test_what_was_once_judged_rightly_stays_so(name):
+    assert [row for row, said in judge(read(name)) if said != row.asks] == []
 
 
-@pytest.mark.parametrize("name", ["tuning", "held_out"])
+def test_what_is_open_is_listed_only_while_it_is_wrong():
+    mended = [row for row, said in judge(read("open")) if said == row.asks]
+    assert mended == [], "move these to regression/"
+
+
+@pytest.mark.parametrize("name", ["tuning", "first_held_out"])
 def test_questions_in_the_middle_of_answers_are_found(name):
     rows = [row for row in read(name) if row.category == "mid_answer"]
     _, recall = precision_recall(judge(rows))
     assert recall >= 0.95
 
 
-@pytest.mark.parametrize("name", ["tuning", "held_out"])
+@pytest.mark.parametrize("name", ["tuning", "first_held_out"])
 def test_quoted_questions_are_kept(name):
     rows = [row for row in read(name) if row.category == "quoted" and not row.asks]
     wrong = [row.text for row, said in judge(rows) if said]
@@ -40,7 +43,7 @@ def test_softened_statements_are_kept_where_the_policy_says_so():
 
 
 def test_the_screen_of_a_batch_misses_nothing():
-    rows = read("tuning") + read("probes") + read("held_out")
+    rows = read("tuning") + read("probes") + read("first_held_out")
     policy = load_policy({"rules": ["question_in_answer"]})
     verdicts = policy.judge([{"messages": [{"role": "assistant", "content": row.text}]} for row in rows])
     assert [not verdict.kept for verdict in verdicts] == [said for _, said in judge(rows)]
