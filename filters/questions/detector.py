@@ -86,7 +86,6 @@ _MARKER = re.compile(
 _WORDS = r"(?:いつ|どこ|だれ|誰|何|なに|なぜ|どう|いくつ|いくら|どれ|どちら|どのように)"
 _WORD_EXPLAINED = re.compile(rf"\W*{_WORDS}\W*:")  # **いつ**: 時を表します
 _WORDS_LISTED = re.compile(rf"(?:{_WORDS}[でがをはにと]?[、・]){{2,}}{_WORDS}|{_WORDS}[、・]{_WORDS}です$")
-_BARE = re.compile(r"with a plain predicate|at the end of the sentence|^only names")
 _OPENED = (("「", "」"), ("『", "』"), ("“", "”"))
 _LABEL = re.compile(r"[-・•*+]\s+(?:ユーザ|user|human)", re.IGNORECASE)  # an item of a list: - ユーザー: admin
 _DECORATION = re.compile(
@@ -167,16 +166,12 @@ def _decide(sentence: Sentence, following: str, *, unfinished: bool) -> tuple[Ki
     elif (sentence.marks and is_spoken_of(sentence, following)) or (unfinished and _may_go_on(text)):
         return None
     else:
-        evidence = (
-            ending_asks(text, aside=sentence.aside)
-            or asks_inside(text)
-            or _asks_without_particle(text, sentence, following)
-        )
+        evidence = ending_asks(text, aside=sentence.aside) or asks_inside(text)
+        if evidence is None:
+            return _asks_without_particle(text, sentence, following)
     if evidence is None:
         return None
-    if is_softened(text):
-        return Kind.SOFTENED, evidence
-    return (Kind.BARE if _BARE.search(evidence) else Kind.DIRECT), evidence
+    return (Kind.SOFTENED if is_softened(text) else Kind.DIRECT), evidence
 
 
 def _is_reading(text: str, sentence: Sentence) -> bool:
@@ -200,15 +195,19 @@ def _may_go_on(text: str) -> bool:
     return _MAY_GO_ON.search(text) is not None and not (text.endswith("か") and _INTERROGATIVE.search(text))
 
 
-def _asks_without_particle(text: str, sentence: Sentence, following: str) -> str | None:
+def _asks_without_particle(text: str, sentence: Sentence, following: str) -> tuple[Kind, str] | None:
     if _INTERROGATIVE.search(text):
-        return None if _WORDS_LISTED.search(text) else open_interrogative(text)
+        found = None if _WORDS_LISTED.search(text) else open_interrogative(text)
+        if found is None:
+            return None
+        kind = Kind.SOFTENED if is_softened(text) else Kind.BARE if found.bare else Kind.DIRECT
+        return kind, found.evidence
     if "\n" in sentence.marks and following:
         return None  # 面積は, and the formula on the next line
     if (_NAMED_ONLY if sentence.marks.startswith("。") else _NAMED_ALONE).search(text):
         morphemes = tag(text)
         if morphemes[-1].is_particle("は") and _last_content(morphemes[:-1]) == "名詞":
-            return f"only names what it asks about ({shown(morphemes[-2:])})"
+            return Kind.BARE, f"only names what it asks about ({shown(morphemes[-2:])})"
     return None
 
 

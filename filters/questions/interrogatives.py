@@ -5,6 +5,7 @@ An interrogative needs something to license it. か does that in a question and 
 """
 
 import re
+from typing import NamedTuple
 
 from filters.questions.morphology import Morpheme, shown, tag
 
@@ -35,13 +36,21 @@ _GUESS = re.compile(r"(?:だろう?|でしょう?|かろう|う)(?:ね|ねえ|�
 _ASKING = re.compile(
     r"(?:からだ|の|なの|んだ|のだ|んです|のです|んだい|のだい|だい|だね|のよ|んだよ|のさ|ねん|んや|んよ|だ(?:これ|それ|あれ|ここ|そこ|一体)は?)$|^だよ$"
 )
+_WITH_GUESS, _WITH_ASKING_END = "with a guess", "with an asking end"
 _NOMINAL = ("名詞", "接尾辞", "接頭辞", "代名詞", "形状詞")
 
 
-def open_interrogative(text: str) -> str | None:
+class OpenInterrogative(NamedTuple):
+    """An interrogative that nothing binds: the evidence, and whether neither a guess nor an asking end goes with it."""
+
+    evidence: str
+    bare: bool
+
+
+def open_interrogative(text: str) -> OpenInterrogative | None:
     """Says which interrogative makes a sentence without か a question; None if none does.
 
-    >>> open_interrogative("これは何の料理だろう")
+    >>> open_interrogative("これは何の料理だろう").evidence
     '何 with a guess (料理/名詞-普通名詞 だろう/助動詞)'
     >>> open_interrogative("誰でも楽しめるでしょう")
     """
@@ -55,7 +64,8 @@ def open_interrogative(text: str) -> str | None:
             if any(morpheme.start == match.start() for morpheme in morphemes) and not _is_bound(after):
                 how = _asks(rest, after)
                 if how:
-                    return f"{match.group()} {how} ({shown(morphemes[-2:])})"
+                    evidence = f"{match.group()} {how} ({shown(morphemes[-2:])})"
+                    return OpenInterrogative(evidence, bare=how not in (_WITH_GUESS, _WITH_ASKING_END))
     return None
 
 
@@ -73,9 +83,9 @@ def _asks(rest: str, after: list[Morpheme]) -> str | None:
         return "at the end of the sentence"
     last = after[-1]
     if _GUESS.search(rest):
-        return "with a guess"
+        return _WITH_GUESS
     if _ASKING.search(rest):
-        return "with an asking end"
+        return _WITH_ASKING_END
     if "、" in rest:
         return None
     if last.form.startswith(("終止形", "連体形")):

@@ -12,8 +12,6 @@ _FUNCTION_WORDS = re.compile(
     r"(?:a|an|the|is|are|was|were|be|been|am|do|does|did|has|have|had|of|to|in|on|at|with|and|or|but|for|from|by|as|that"
     r"|this|these|those|it|its|he|she|they|we|you|i|his|her|their|there|which|who|what|not|can|will|would|should)"
 )
-
-
 _PREPOSITIONS = frozenset(("over", "under", "into", "after", "before", "between", "through"))
 _VERBS = frozenset(("is", "are", "was", "were", "be", "been", "am", "do", "does", "did", "has", "have", "had", "can"))
 

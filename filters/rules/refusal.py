@@ -66,10 +66,6 @@ class Refusal(PatternRule):
 
     def spans(self, message: Message) -> Iterator[Span]:
         """Yields the refusals; that a letter apologises to its reader is none."""
-        letter: bool | None = None
         for span in super().spans(message):
-            if span.evidence.startswith("apology"):
-                letter = is_letter(message.content) if letter is None else letter
-                if letter:
-                    continue
-            yield span
+            if not (span.evidence.startswith("apology") and is_letter(message.content)):
+                yield span

@@ -10,8 +10,6 @@ from filters.settings import Count
 _PROBE = 6
 _LONGEST = 300  # the longest period that is looked for
 _SENTENCE = re.compile(r"[^。！？!?\n]+[。！？!?\n]*")
-
-
 _ITEM = re.compile(r"[-*・●○◆■•]|\d+[.．)、]|[①-⑳]")
 _LONGEST_NUMBERS = 72  # a row of a table, 0 0 0 0
 
