@@ -132,8 +132,8 @@ def _print_scopes(
     print(f"| position χ² p | {' | '.join(f'{scope.position_p:.3f}' for scope in scopes.values())} |")
     print(f"| option sets | {' | '.join(str(scope.option_sets) for scope in scopes.values())} |")
     if method == "mutual":
-        counters = " | ".join(f"{scope.card_counter:.3f}" for scope in scopes.values())
-        print(f"| card counter (was told 4/5 of the answers) | {counters} |")
+        for player in scopes[OVERALL].told:
+            print(f"| {player} | {' | '.join(f'{scope.told[player]:.3f}' for scope in scopes.values())} |")
         shares_kept, total, best = [], 0.0, 0.0
         for name, design in designs.items():
             part = distractors.subsets[name]

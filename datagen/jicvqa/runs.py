@@ -10,6 +10,7 @@ from typing import NamedTuple
 from datagen.console import PlainConsole, pasteable
 from datagen.errors import DatagenError
 from datagen.files.writing import json_text, write_text
+from datagen.jicvqa.benchmark.arrangement import FEW_BITS
 from datagen.jicvqa.benchmark.build import make_questions, place_rows, refuse_existing, write_build
 from datagen.jicvqa.benchmark.pictures import Gathered, LostPicture, Scratch, download, gather, reader_of
 from datagen.jicvqa.benchmark.questions import Question
@@ -97,6 +98,11 @@ def build(images: str, distractors: Path, out: Path, seed: int, fetching: Fetchi
                 f"  {part['questions_outside_balance']} questions are outside the balance of their option sets: "
                 f"{_too_many(questions, name)} Drop some of its images, or add images of other classes."
             )
+    if (fewest := min(part["bits_to_guess"] for part in built.manifest["subsets"].values())) < FEW_BITS:
+        _CONSOLE.print(
+            f"So small a table leaves only {fewest} bits of its labels open: whoever has datagen and the seed can try "
+            "them all. Where that matters, build with a long random --seed, and publish neither it nor build.json."
+        )
     if lost:
         _CONSOLE.print(f"{len(lost):,} pictures could not be had; {out / 'lost.jsonl'} says why.")
     without = "" if gathered else " (without pictures; --download fetches those that stand behind URLs)"
@@ -124,7 +130,7 @@ def audit_benchmark(
     extra: ExtraPlayers = {}
     report = out or _beside(folder, "-audit")
     if server.endpoints or server.model:
-        from datagen.jicvqa.audit.text_player import ask_without_pictures
+        from datagen.jicvqa.audit.players.text_only import ask_without_pictures
 
         with _served(server, report) as served:
             extra = ask_without_pictures(benchmark.questions, questions, served, counted)
@@ -150,6 +156,7 @@ def compare_builds(first: Path, second: Path, out: Path | None) -> None:
             f"{own.agreement:.1%} of the distractors agree; similarity {own.first_similarity:.4f} → "
             f"{own.second_similarity:.4f}; {len(own.changes)} classes changed"
         )
+        _CONSOLE.print(f"  who has both tables is right {own.joined:.1%} of the time without the pictures")
         if own.only_first or own.only_second:
             _CONSOLE.print(f"  {own.only_first:,} questions are in {first} alone, {own.only_second:,} in {second}")
     _CONSOLE.print(f"Similarity is measured by {found.similarity}.")

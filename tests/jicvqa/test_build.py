@@ -4,7 +4,6 @@ import base64
 import csv
 import json
 import sys
-from collections import Counter
 from pathlib import Path
 
 import datasets
@@ -12,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datagen.jicvqa.benchmark.arrangement import circle_of
 from datagen.jicvqa.benchmark.stored import load_benchmark
 from tests.jicvqa.conftest import SMALL, command, picture, rows_of, write_csv, write_parquet
 
@@ -58,26 +56,6 @@ def test_another_seed_gives_other_orders_of_the_same_design(
     assert command("build", *arguments).code == 0
     assert (out / "design.json").read_bytes() == (small_build / "design.json").read_bytes()
     assert (out / "jaflower30.csv").read_bytes() != (small_build / "jaflower30.csv").read_bytes()
-
-
-def test_places_are_balanced_overall_and_within_each_option_set(small_build: Path) -> None:
-    questions = load_benchmark(small_build).questions
-    for subset in SMALL:
-        own = [question for question in questions if question.subset == subset]
-        places = Counter(question.answer_index for question in own)
-        assert max(places.values()) - min(places[place] for place in range(4)) <= 1
-        by_set: dict[frozenset[str], Counter[int]] = {}
-        for question in own:
-            by_set.setdefault(frozenset(question.choices), Counter())[question.answer_index] += 1
-        for used in by_set.values():
-            assert max(used.values()) - min(used[place] for place in range(4)) <= 1
-
-
-def test_the_order_of_options_tells_nothing_even_to_who_knows_the_seed(small_build: Path) -> None:
-    """An order that depended on the answer would betray it to a player who draws it anew for each candidate."""
-    for question in load_benchmark(small_build).questions:
-        circle = circle_of(question.choices, 0, question.id)
-        assert question.choices in {tuple(circle[start:] + circle[:start]) for start in range(4)}
 
 
 def test_every_picture_has_one_question_with_its_class_and_licence(small_build: Path) -> None:

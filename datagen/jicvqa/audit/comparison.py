@@ -17,8 +17,9 @@ class SubsetComparison(NamedTuple):
         same_options: the share of questions with the same three distractors.
         agreement: the mean share of distractors that both have, of three.
         first_similarity: mean similarity of the distractors to the answer in the first build; `second_similarity` in
-        the
-            second.
+            the second.
+        joined: what a player earns without the pictures who has both tables and names, of the options that a question
+            has in both, one at random. Two tables of the same pictures tell on each other.
         changes: by class, the distractors that come more or less often in the second build, with the difference.
     """
 
@@ -29,6 +30,7 @@ class SubsetComparison(NamedTuple):
     agreement: float
     first_similarity: float
     second_similarity: float
+    joined: float
     changes: dict[str, dict[str, int]]
 
 
@@ -84,11 +86,13 @@ def _compared(
     index_of = {name: number for number, name in enumerate(names)}
     changes: dict[str, Counter[str]] = defaultdict(Counter)
     same = shared = 0
+    joined = 0.0
     similarity = [0.0, 0.0]
     for pair in pairs:
         sets = [{choice for choice in question.choices if choice != question.category} for question in pair]
         same += sets[0] == sets[1]
         shared += len(sets[0] & sets[1])
+        joined += 1 / (1 + len(sets[0] & sets[1]))
         changes[pair[0].category].update(sets[1])
         changes[pair[0].category].subtract(sets[0])
         for side, names_of_side in enumerate(sets):
@@ -109,6 +113,7 @@ def _compared(
         shared / (3 * count),
         similarity[0] / (3 * count),
         similarity[1] / (3 * count),
+        joined / count,
         moved,
     )
 

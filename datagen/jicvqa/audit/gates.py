@@ -16,10 +16,10 @@ class Gates(BaseModel):
     Attributes:
         confidence: of all intervals.
         blind_excess: the lower end of no blind player's interval may be more than this above one quarter, overall and
-            in each subset.
+            in each subset; that interval allows for the number of players, since of many who guess some are lucky.
         ceiling_excess: the best that a player could do who knows every option set's answer frequencies may be at most
             this above one quarter.
-        position_p: the smallest p value of the χ² test on the positions of the answers.
+        position_p: the smallest p value of the χ² test on the positions of the answers, which are left to chance.
         conflicting_names: how many questions may have two options that contain or spell one another.
         twin_bits: pictures of different classes whose hashes differ in at most so many bits count as twins.
         twins: how many twins there may be.
@@ -30,7 +30,7 @@ class Gates(BaseModel):
     confidence: float = Field(0.95, gt=0.5, lt=1)
     blind_excess: float | None = Field(0.02, ge=0)
     ceiling_excess: float | None = Field(0.02, ge=0)
-    position_p: float | None = Field(0.01, gt=0, lt=1)
+    position_p: float | None = Field(0.0001, gt=0, lt=1)
     conflicting_names: int | None = Field(0, ge=0)
     twin_bits: int = Field(4, ge=0, le=16)
     twins: int | None = Field(None, ge=0)

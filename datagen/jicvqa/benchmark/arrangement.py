@@ -1,24 +1,52 @@
-"""Which image gets which option set, and in which order its options stand.
+"""Which image gets which option set, in which order its options stand, and where its question stands in the table.
 
-Everything is drawn from the seed and stable names, so that the same table gives the same questions on every machine.
-The options of an image stand in a circle whose order does not depend on the answer; it is turned until the answer is
-at its position. The answer is as often at the first position as at the second, third and fourth: within every option
-set and answer as far as their numbers allow, then within the set, then within the subset.
+Three draws, none of which looks at the answer of the question that it is for:
+
+- the images of a class are dealt to the option sets in an order drawn at random;
+- the options of an image stand in an order drawn at random, all 24 being equally likely;
+- the questions of a subset stand in an order drawn at random.
+
+So the answers stand at the four positions as chance has it. Making them exactly even would betray them: whoever knows
+that every (member, position) of an option set holds the answer equally often can solve for the answers (see
+`audit.players.whole_table`). What protects is that every member of a set is the answer equally often, and that is the
+design's work.
+
+All draws hang on a key, the digest of the seed and of every id with its label. The same rows and seed give the same
+table on every machine, and nobody can repeat the draws who does not have all the labels.
 """
 
+import math
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from datagen.jicvqa.classes.lists import CHOICES
+from datagen.files.writing import digest_of
 from datagen.jicvqa.distractors.design import Design
+
+FEW_BITS = 80
+"""So many ways to label a table, as a power of two, are within reach of who tries them all."""
 
 _Item = TypeVar("_Item")
 
 
+def key_of_draws(seed: int, labels: Iterable[tuple[str, str]]) -> str:
+    """Return the key of all draws.
+
+    Args:
+        seed: the user's.
+        labels: (id, label) of every image of the table, in any order.
+
+    >>> key_of_draws(0, [("1", "桜"), ("2", "梅")]) == key_of_draws(0, [("2", "梅"), ("1", "桜")])
+    True
+    >>> key_of_draws(0, [("1", "桜"), ("2", "梅")]) == key_of_draws(0, [("1", "梅"), ("2", "桜")])
+    False
+    """
+    return digest_of("\n".join([str(seed), *sorted(f"{image}\t{label}" for image, label in labels)]).encode())
+
+
 def arrange(
-    design: Design, names: Sequence[str], ids: Mapping[str, Sequence[str]], seed: int
+    design: Design, names: Sequence[str], ids: Mapping[str, Sequence[str]], key: str
 ) -> dict[str, tuple[str, ...]]:
     """Return the ordered options of every image.
 
@@ -26,50 +54,47 @@ def arrange(
         design: whole questions; class numbers are indices into `names`.
         names: the class names.
         ids: by class name, the ids of its images; as many as the design has questions of the class.
-        seed: of all draws.
+        key: of all draws, see `key_of_draws`.
     """
-    waiting = {name: _shuffled(sorted(own), seed, "images", name) for name, own in ids.items()}
-    used_in_subset: Counter[int] = Counter()
+    waiting = {name: _shuffled(sorted(own), key, "images", name) for name, own in ids.items()}
     arranged: dict[str, tuple[str, ...]] = {}
     for members, answers in zip(design.members.tolist(), design.answers.tolist(), strict=True):
-        options = [names[member] for member in members]
-        used_in_set: Counter[int] = Counter()
-        for answer, count in _shuffled(list(zip(options, answers, strict=True)), seed, "answers", *options):
-            own = [waiting[answer].pop() for _ in range(round(count))]
-            positions = _positions(len(own), used_in_set, used_in_subset, random.Random(_key(seed, *options, answer)))
-            for image, position in zip(own, positions, strict=True):
-                circle = circle_of(options, seed, image)
-                start = circle.index(answer) - position
-                arranged[image] = tuple(circle[(start + step) % CHOICES] for step in range(CHOICES))
+        options = sorted(names[member] for member in members)
+        for member, count in zip(members, answers, strict=True):
+            for _ in range(round(count)):
+                image = waiting[names[member]].pop()
+                arranged[image] = tuple(_shuffled(list(options), key, "options", image))
     return arranged
 
 
-def circle_of(options: Sequence[str], seed: int, image: str) -> list[str]:
-    """Return the order of an image's options up to rotation, which is drawn without a look at the answer.
+def place_of(image: str, key: str) -> str:
+    """Return what the questions of a subset are sorted by.
 
-    So the order tells nothing even to a player who knows the seed and this program.
+    Tables are often sorted by class; neighbouring questions would then tell each other's answers.
     """
-    return _shuffled(sorted(options), seed, "order", image)
+    return digest_of(f"{key}\x1f{image}".encode())
 
 
-def _positions(count: int, used_in_set: Counter[int], used_in_subset: Counter[int], draw: random.Random) -> list[int]:
-    """Return the positions of so many answers: whole rounds, then those that were used least; in random order."""
-    rounds, rest = divmod(count, CHOICES)
-    tie = {position: draw.random() for position in range(CHOICES)}
-    least = sorted(
-        range(CHOICES), key=lambda position: (used_in_set[position], used_in_subset[position], tie[position])
+def secrecy(options_and_answers: Iterable[tuple[Sequence[str], str]]) -> float:
+    """Return how many bits of the labels a question table leaves open.
+
+    That is log₂ of the number of ways to label the images so that every option set has the answers that it has. A
+    player with this program can try them all, and knows the right one by its table: a guarantee that is to hold
+    against such a player needs many bits.
+
+    >>> round(secrecy([(("桜", "梅", "桃", "梨"), answer) for answer in ("桜", "梅", "桃", "梨")]), 2)
+    4.58
+    """
+    sets: dict[frozenset[str], Counter[str]] = {}
+    for options, answer in options_and_answers:
+        sets.setdefault(frozenset(options), Counter())[answer] += 1
+    ways = sum(
+        math.lgamma(answers.total() + 1) - sum(math.lgamma(count + 1) for count in answers.values())
+        for answers in sets.values()
     )
-    positions = [*range(CHOICES)] * rounds + least[:rest]
-    used_in_set.update(positions)
-    used_in_subset.update(positions)
-    draw.shuffle(positions)
-    return positions
+    return ways / math.log(2)
 
 
-def _shuffled(items: list[_Item], *key: object) -> list[_Item]:
-    random.Random(_key(*key)).shuffle(items)
+def _shuffled(items: list[_Item], *key: str) -> list[_Item]:
+    random.Random("\x1f".join(key)).shuffle(items)
     return items
-
-
-def _key(*parts: object) -> str:
-    return "\x1f".join(map(str, parts))

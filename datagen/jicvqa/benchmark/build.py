@@ -14,7 +14,7 @@ from typing import Any
 from datagen.errors import DatagenError
 from datagen.files.writing import appearing_folder, digest_of, json_text
 from datagen.jicvqa.benchmark import editions
-from datagen.jicvqa.benchmark.arrangement import arrange
+from datagen.jicvqa.benchmark.arrangement import arrange, key_of_draws, place_of, secrecy
 from datagen.jicvqa.benchmark.pictures import Gathered, LostPicture, Scratch
 from datagen.jicvqa.benchmark.questions import Question
 from datagen.jicvqa.benchmark.tables import ImageRow
@@ -87,6 +87,7 @@ def make_questions(
     """
     questions: list[Question] = []
     designs: dict[str, Design] = {}
+    key = key_of_draws(seed, ((row.id, row.category) for rows in placed.values() for row in rows))
     for name, rows in placed.items():
         part = distractors.subsets[name]
         ids: dict[str, list[str]] = defaultdict(list)
@@ -96,7 +97,7 @@ def make_questions(
             design = part.design(distractors.method, Counter(row.category for row in rows))
         except DatagenError as error:
             raise DatagenError(f"{name}: {error}") from error
-        choices = arrange(design, part.subset.names, ids, seed)
+        choices = arrange(design, part.subset.names, ids, key)
         designs[name] = design
         questions += [
             Question(
@@ -110,17 +111,9 @@ def make_questions(
                 row.license_url,
                 gathered[row.id].phash if gathered else "",
             )
-            for row in sorted(rows, key=lambda row: _rank(row, seed))
+            for row in sorted(rows, key=lambda row: place_of(row.id, key))
         ]
     return questions, designs
-
-
-def _rank(row: ImageRow, seed: int) -> str:
-    """Return where a row stands in the order of its subset.
-
-    Tables are often sorted by class; neighbouring questions would then tell each other's answers.
-    """
-    return digest_of(f"{seed}\x1f{row.id}".encode())
 
 
 def write_build(
@@ -236,6 +229,7 @@ def _manifest(
             "option_sets": len(design.members),
             "blind_ceiling": round(design.ceiling, 6),
             "questions_outside_balance": int(design.surplus),
+            "bits_to_guess": int(secrecy((q.choices, q.category) for q in questions if q.subset == name)),
             "distractor_similarity": round(design.similarity(part.matrix), 6),
             "nearest_similarity": round(nearest_similarity, 6),
         }

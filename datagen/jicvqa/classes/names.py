@@ -35,6 +35,7 @@ class NameConflict(NamedTuple):
     kind: str
 
 
+@cache
 def key_of(text: str) -> str:
     """Return a text as it is matched: NFKC, lower case, hiragana for katakana, no white space.
 

@@ -12,7 +12,10 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from datagen.jicvqa.audit.blind import FOLDS, Scores, Table, fixed_players, learned
+from datagen.jicvqa.audit.players.fixed import fixed_players
+from datagen.jicvqa.audit.players.learning import learned
+from datagen.jicvqa.audit.players.whole_table import whole_table_players
+from datagen.jicvqa.audit.table import FOLDS, Scores, Table
 from datagen.jicvqa.classes.lists import CHOICES
 from datagen.jicvqa.classes.similarity import Matrix
 
@@ -26,7 +29,8 @@ def combined_player(table: Table, similarities: Mapping[str, Matrix]) -> Scores:
         table: the questions of one subset.
         similarities: by a name for it, (n, n) over `table.names`.
     """
-    fixed = [_comparable(scores) for scores in fixed_players(table, similarities).values()]
+    untold = fixed_players(table, similarities) | whole_table_players(table)
+    fixed = [_comparable(scores) for scores in untold.values()]
     positions = [np.broadcast_to(row, (len(table.answers), CHOICES)) for row in np.eye(CHOICES)[:-1]]
     scores = np.zeros((len(table.answers), CHOICES))
     for fold in range(FOLDS):
