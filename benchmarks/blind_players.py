@@ -102,12 +102,14 @@ def main() -> None:
     asked: dict[str, int] = {}
     for shape, builds in shapes(options.seeds):
         asked[shape] = sum(map(len, builds))
-        points: Counter[str] = Counter()
-        cards: Counter[str] = Counter()
+        points: dict[str, float] = defaultdict(float)
+        cards: dict[str, float] = defaultdict(float)
         for seed, questions in enumerate(builds):
             for table in tables(questions):
-                points.update(players_of(table))
-                cards.update({name: share * len(table.answers) for name, share in told_players(table).items()})
+                for name, value in players_of(table).items():
+                    points[name] += value
+                for name, share in told_players(table).items():
+                    cards[name] += share * len(table.answers)
             for table in tables(with_even_positions(questions, seed)):
                 even = whole_table_players(table)["even cells, solved"]
                 cards["even positions: even cells, solved"] += credit(even, table.answers)
