@@ -1,7 +1,8 @@
 """Class lists: the closed lists of answers, by subset, with the word that the question uses.
 
 A list file is JSON, `{subset: [names]}` or `{subset: {"word": "花", "classes": [...]}}`; a class is a name or
-`{"name": …, "reading": …, "aliases": [...]}`. Keys that start with an underscore are notes.
+`{"name": …, "reading": …, "aliases": [...]}`, and `"apart": [[names], …]` keeps names from sharing a question. Keys
+that start with an underscore are notes.
 """
 
 import json
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from datagen.errors import DatagenError
 from datagen.jicvqa.classes.names import NameConflict, conflict_of, key_of
-from filters.errors import sentence
+from filters.errors import nearest, sentence
 
 CHOICES = 4
 """Options a question has."""
@@ -45,6 +46,8 @@ class Subset(BaseModel):
         classes: the closed list of answers.
         distinct: pairs of names that look like two spellings of one thing and are not; they still never share a
             question.
+        apart: groups of names no two of which ever share a question, since both can be right for one picture: synonyms,
+            kinds of one another, what is served together (パスタ/スパゲッティ, 寿司/刺身).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,6 +55,7 @@ class Subset(BaseModel):
     word: _Text
     classes: tuple[LabelClass, ...]
     distinct: tuple[tuple[str, str], ...] = ()
+    apart: tuple[tuple[str, ...], ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,10 +65,26 @@ class Subset(BaseModel):
     def conflicts(self) -> list[NameConflict]:
         """Return every pair of classes that must not stand in one question."""
         found = []
+        apart = {frozenset(pair) for group in self.apart for pair in combinations(group, 2)}
         for first, second in combinations(self.classes, 2):
-            if kind := conflict_of(first.name, second.name, first.forms, second.forms):
+            kind = conflict_of(first.name, second.name, first.forms, second.forms)
+            if not kind and {first.name, second.name} in apart:
+                kind = "apart"
+            if kind:
                 found.append(NameConflict(first.name, second.name, kind))
         return found
+
+    def class_of(self, label: str) -> str | None:
+        """Return the name of the class that a label means: its name, an alias or its reading, whatever its width.
+
+        Where a label is the alias of two classes it means neither.
+        """
+        if label in self.names:
+            return label
+        key = key_of(label)
+        found = {entry.name for entry in self.classes if key == key_of(entry.name)}
+        found = found or {entry.name for entry in self.classes if key in map(key_of, entry.forms)}
+        return found.pop() if len(found) == 1 else None
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -77,6 +97,11 @@ class Subset(BaseModel):
                     f"'{name}' and '{seen[key]}' are one name; list it once, with the other spelling in its aliases"
                 )
             seen[key] = name
+        for group in self.apart:
+            if unknown := [name for name in group if name not in self.names]:
+                raise ValueError(f"apart: '{unknown[0]}' is no class of the list: {nearest(unknown[0], self.names)}")
+            if len(set(group)) < 2:
+                raise ValueError(f"apart: a group needs two different names, not {list(group)}")
         return self
 
 

@@ -4,6 +4,7 @@ Two names conflict when a grader that looks for the answer inside the response c
 スズラン), or when they are spellings of one thing (桜 and サクラ).
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
@@ -11,6 +12,17 @@ from typing import NamedTuple
 
 from filters.questions.morphology import tagger
 
+_FOLDED = {
+    "ゔぁ": "ば",
+    "ゔぃ": "び",
+    "ゔぇ": "べ",
+    "ゔぉ": "ぼ",
+    "ゔ": "ぶ",
+    "ゐ": "い",
+    "ゑ": "え",
+}  # one sound, two spellings: the newer and commoner one is kept
+_LOOSE = re.compile(r"ー$|っ")
+_LOOSE_FROM = 5  # characters; ビル and ビール, いか and いっか are two words each
 _KATAKANA_TO_HIRAGANA = {code: code - 0x60 for code in range(ord("ァ"), ord("ヶ") + 1)}
 _PUNCTUATION = frozenset({"補助記号", "空白"})
 
@@ -27,7 +39,9 @@ class NameConflict(NamedTuple):
     """Two names that must not stand in one question, and why.
 
     Kinds: `same_name` and `alias` (spellings of one name), `spelling` (the one in kana, the other in characters that
-    are read so), `same_reading` (two words that sound alike, 柿 and 牡蠣), `nested` (one inside the other).
+    are read so), `like_spelling` (スパゲッティ and スパゲティ), `same_reading` (two words that sound alike, 柿 and 牡蠣),
+    `nested` (one inside the other), `apart` (the class list says so), `both_true` (a model that ranked the classes said
+    that both can be right for one picture).
     """
 
     first: str
@@ -37,13 +51,15 @@ class NameConflict(NamedTuple):
 
 @cache
 def key_of(text: str) -> str:
-    """Return a text as it is matched: NFKC, lower case, hiragana for katakana, no white space.
+    """Return a text as it is matched: NFKC, lower case, hiragana for katakana, no white space, ば for ヴァ, い for ヰ.
 
-    >>> key_of("ｻｸﾗ 餅")
-    'さくら餅'
+    >>> key_of("ｻｸﾗ 餅"), key_of("ヴァイオリン") == key_of("バイオリン")
+    ('さくら餅', True)
     """
-    folded = unicodedata.normalize("NFKC", text).casefold().translate(_KATAKANA_TO_HIRAGANA)
-    return "".join(folded.split())
+    folded = "".join(unicodedata.normalize("NFKC", text).casefold().translate(_KATAKANA_TO_HIRAGANA).split())
+    for old, new in _FOLDED.items():
+        folded = folded.replace(old, new)
+    return folded
 
 
 @cache
@@ -94,6 +110,8 @@ def conflict_of(first: str, second: str, first_forms: Sequence[str] = (), second
     other_keys = {other, *map(key_of, second_forms)}
     if own_keys & other_keys:
         return "alias"
+    if set(map(_loosely, own_keys)) & set(map(_loosely, other_keys)):
+        return "like_spelling"
     if reading_of(first) == reading_of(second):
         return "spelling" if _is_kana(own) or _is_kana(other) else "same_reading"
     pairs = [(own, key) for key in other_keys] + [(key, other) for key in own_keys]
@@ -109,6 +127,11 @@ def _runs(name: str) -> set[str]:
     readings = [morpheme.reading for morpheme in morphemes_of(name)]
     ends = range(1, len(readings) + 1)
     return {"".join(readings[start:end]) for end in ends for start in range(end)}
+
+
+def _loosely(key: str) -> str:
+    """Return a longer word in kana without what writers of loanwords leave out: its last ー, and っ."""
+    return _LOOSE.sub("", key) if len(key) >= _LOOSE_FROM and _is_kana(key) else key
 
 
 def _is_kana(key: str) -> bool:
