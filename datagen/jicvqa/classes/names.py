@@ -39,7 +39,7 @@ class NameConflict(NamedTuple):
     """Two names that must not stand in one question, and why.
 
     Kinds: `same_name` and `alias` (spellings of one name), `spelling` (the one in kana, the other in characters that
-    are read so), `like_spelling` (スパゲッティ and スパゲティ), `same_reading` (two words that sound alike, 柿 and 牡蠣),
+    are read so), `like_spelling` (スパゲッティ and スパゲティ), `same_reading` (two words that sound alike),
     `nested` (one inside the other), `apart` (the class list says so), `both_true` (a model that ranked the classes said
     that both can be right for one picture).
     """
