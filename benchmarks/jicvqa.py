@@ -44,7 +44,7 @@ from datagen.jicvqa.distractors.document import (
 )
 from datagen.jicvqa.distractors.ranking import RankingChoice, rank_classes
 from datagen.jicvqa.models import ModelServer
-from datagen.jicvqa.runs import Fetching, build
+from datagen.jicvqa.runs.build import Fetching, build
 
 Counts = Mapping[str, Mapping[str, int]]
 
@@ -244,8 +244,9 @@ def counting_server() -> Iterator[tuple[str, list[int]]]:
 
     async def chat(request: web.Request) -> web.Response:
         document = orjson.loads(await request.read())
-        requests.append(1)
-        message = {"role": "assistant", "content": document["structured_outputs"]["choice"][0]}
+        choices = document.get("structured_outputs", {"choice": [""]})["choice"]
+        requests.append(len(choices) > 1)
+        message = {"role": "assistant", "content": "なし" if "なし" in choices else choices[0]}
         return web.json_response({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
 
     async def models(_: web.Request) -> web.Response:

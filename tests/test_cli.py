@@ -228,7 +228,7 @@ def test_the_version_is_printed(command: list[str]) -> None:
         (("compare", "RUN", "OTHER"), "datagen.inspection.recutting.compare_runs"),
         (("review", "RUN"), "datagen.inspection.report.report_of"),
         (("explain", "RUN", "row"), "datagen.inspection.explain.find_row"),
-        (("jicvqa", "audit", "FILE"), "datagen.jicvqa.runs.audit_benchmark"),
+        (("jicvqa", "audit", "FILE"), "datagen.jicvqa.runs.audit.audit_benchmark"),
     ],
 )
 def test_ctrl_c_is_told_in_one_line(

@@ -66,11 +66,11 @@ def distractors(
     in_flight: InFlight = 32,
 ) -> None:
     """Rank similar classes and design the option sets."""
-    from datagen.jicvqa import runs
     from datagen.jicvqa.distractors.ranking import RankingChoice
+    from datagen.jicvqa.runs.distractors import make_distractors
 
     by_model = ranker is RankerName.llm or (ranker is None and bool(endpoint or model))
-    runs.make_distractors(
+    make_distractors(
         out,
         classes,
         method.value,
@@ -95,13 +95,38 @@ def build(
     drop_unreached: Annotated[
         bool, typer.Option("--drop-unreached", help="Build without pictures that cannot be reached just now.")
     ] = False,
+    ambiguity: Annotated[
+        Path | None, typer.Option(help="Scores by `datagen jicvqa ambiguity`, to keep second right options out.")
+    ] = None,
+    ambiguous_from: Annotated[int, typer.Option(min=2, max=5, help="The score from which an option is true.")] = 4,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier build.")] = False,
 ) -> None:
     """Build the question table in all its editions."""
-    from datagen.jicvqa import runs
+    from datagen.jicvqa.benchmark.ambiguity import read_ambiguous
+    from datagen.jicvqa.runs.build import Fetching
+    from datagen.jicvqa.runs.build import build as build_benchmark
 
-    fetching = runs.Fetching(download, cache, tuple(allow_private_host or ()), retry_dead, drop_unreached)
-    runs.build(images, distractors, out, seed, fetching, overwrite)
+    fetching = Fetching(download, cache, tuple(allow_private_host or ()), retry_dead, drop_unreached)
+    ambiguous = read_ambiguous(ambiguity, ambiguous_from) if ambiguity else None
+    build_benchmark(images, distractors, out, seed, fetching, overwrite, ambiguous)
+
+
+@app.command()
+def ambiguity(
+    folder: Annotated[Path, typer.Argument(help="A build with pictures.")],
+    model: Model,
+    endpoint: Endpoint = None,
+    out: Annotated[Path | None, typer.Option(help="The folder of the check; by default FOLDER-ambiguity.")] = None,
+    ambiguous_from: Annotated[int, typer.Option(min=2, max=5, help="The score from which an option is true.")] = 4,
+    api_key_env: KeyEnvironment = "",
+    in_flight: InFlight = 64,
+) -> None:
+    """Ask a vision-language model which wrong options are true of their picture as well (1 to 5)."""
+    from datagen.jicvqa.runs.evaluation import check_ambiguity
+
+    server = _server(endpoint, model, api_key_env, in_flight)
+    if not check_ambiguity(folder, out, server, ambiguous_from):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -118,10 +143,10 @@ def audit(
     questions: Annotated[int, typer.Option(min=1, help="Questions a subset for the text-only model.")] = 200,
 ) -> None:
     """Look for leaks, uneven positions, confusable names and duplicates; exits with 1 when a gate fails."""
-    from datagen.jicvqa import runs
+    from datagen.jicvqa.runs.audit import audit_benchmark
 
     server = _server(endpoint, model, api_key_env, in_flight)
-    if not runs.audit_benchmark(folder, out, gates, classes, distractors, server, questions):
+    if not audit_benchmark(folder, out, gates, classes, distractors, server, questions):
         raise typer.Exit(1)
 
 
@@ -132,9 +157,9 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="A JSON file for all differences.")] = None,
 ) -> None:
     """Show which distractors differ between two builds."""
-    from datagen.jicvqa import runs
+    from datagen.jicvqa.runs.audit import compare_builds
 
-    runs.compare_builds(first, second, out)
+    compare_builds(first, second, out)
 
 
 @app.command()
@@ -152,12 +177,12 @@ def evaluate(
     in_flight: InFlight = 64,
 ) -> None:
     """Put the questions to a model and score its answers; without --endpoint vLLM serves the model here."""
-    from datagen.jicvqa import runs
     from datagen.jicvqa.evaluation.asking import Settings
+    from datagen.jicvqa.runs.evaluation import evaluate_model
 
     settings = Settings(form.value, circular, max_tokens, seed)
     server = _server(endpoint, model, api_key_env, in_flight)
-    if not runs.evaluate_model(folder, out, settings, server, limit):
+    if not evaluate_model(folder, out, settings, server, limit):
         raise typer.Exit(1)
 
 
@@ -170,4 +195,4 @@ def _server(endpoints: list[str] | None, model: str, key_environment: str, in_fl
     from datagen.jicvqa.models import ModelServer
 
     key = access.api_key(key_environment, "--api-key-env") if key_environment else None
-    return ModelServer(tuple(endpoints or ()), model, key, in_flight)
+    return ModelServer(tuple(endpoints or ()), model, key, in_flight, key_environment=key_environment)

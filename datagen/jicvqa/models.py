@@ -3,30 +3,48 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
+
+import aiohttp
+import orjson
+import stamina.instrumentation
 
 from datagen.access import base_url
 from datagen.engines.openai import ChatClient
+from datagen.engines.wire.chat import ServerRefusedError, request_completion
 from datagen.engines.wire.endpoints import check_endpoints
 from datagen.errors import DatagenError
 from datagen.event_loops import run_to_end
-from datagen.stages.frames import without_thinking
-from prompts import Sampling
+from datagen.failures import Failure
+
+_ASKING_SECONDS = 60.0
 
 ShowProgress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Takes a title and a total; yields what is told of finished steps."""
 
 
 class ModelServer(NamedTuple):
-    """A model and how to reach it: base URLs, the model's name, the API key, and requests in flight at once."""
+    """A model and how to reach it.
+
+    Attributes:
+        endpoints: base URLs; none means that vLLM serves the model here.
+        model: its name.
+        key: the API key.
+        in_flight: requests at once.
+        request: further fields of every request, such as chat_template_kwargs.
+        key_environment: the variable that the key was read from, for messages.
+    """
 
     endpoints: tuple[str, ...]
     model: str
     key: str | None
     in_flight: int
+    request: Mapping[str, Any] = MappingProxyType({})
+    key_environment: str = ""
 
 
 class AnswerJournal:
@@ -94,9 +112,10 @@ def run_all(
         tasks: returns the coroutines, given the client.
         advance: told of finished coroutines.
     """
+    stamina.instrumentation.set_on_retry_hooks(())  # retries are not said one by one
 
     async def run() -> None:
-        async with ChatClient(server.model, server.endpoints, server.key) as client:
+        async with ChatClient(server.model, server.endpoints, server.key, request=server.request) as client:
             waiting = iter(tasks(client))
 
             async def work() -> None:
@@ -128,34 +147,33 @@ def checked(server: ModelServer) -> ModelServer:
     except ValueError as error:
         raise DatagenError(f"--endpoint: {error}.") from error
     model = run_to_end(check_endpoints(server.model, endpoints, server.key))
-    return server._replace(endpoints=endpoints, model=model)
+    found = server._replace(endpoints=endpoints, model=model)
+    run_to_end(_refuse_wrong_key(found))
+    return found
 
 
-async def choose(
-    client: ChatClient, text: str, choices: Sequence[str], sampling: Sampling, seed: int, tries: int = 3
-) -> str:
-    """Ask for one of a few names, by guided choice; a server that ignores the guide is asked again.
+async def _refuse_wrong_key(server: ModelServer) -> None:
+    """Ask every endpoint for one token, since some list their models to everybody.
 
     Raises:
-        OutsideTheListError: no answer was one of the names.
-        Failure: the request could not be answered.
+        DatagenError: the key is missing or wrong.
     """
-    messages: list[Mapping[str, Any]] = [{"role": "user", "content": text}]
-    answer = ""
-    async with client.lease() as conversation:
-        for attempt in range(tries):
-            completion = await client.complete(
-                conversation, messages, sampling=sampling, seed=seed + attempt, choices=choices
-            )
-            answer = without_thinking(completion.text)
-            if answer in choices:
-                return answer
-    raise OutsideTheListError(answer)
-
-
-class OutsideTheListError(Exception):
-    """A model kept answering with a name that was not offered."""
-
-    def __init__(self, answer: str) -> None:
-        super().__init__(answer)
-        self.answer = answer
+    body = {"model": server.model, "messages": [{"role": "user", "content": "花"}], "max_tokens": 1}
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {server.key}"} if server.key else {})
+    async with aiohttp.ClientSession(headers=headers) as session:
+        for endpoint in server.endpoints:
+            try:
+                await request_completion(
+                    session, endpoint, orjson.dumps(body), max_tokens=1, key=server.key, seconds=_ASKING_SECONDS
+                )
+            except ServerRefusedError as error:
+                if error.status in (401, 403):
+                    named = (
+                        f"the key in {server.key_environment}" if server.key_environment else "requests without a key"
+                    )
+                    raise DatagenError(
+                        f"The endpoint {endpoint} does not take {named} ({error}). Put its API key into an environment "
+                        "variable, and name the variable with --api-key-env."
+                    ) from error
+            except (Failure, aiohttp.ClientError, TimeoutError):
+                continue  # whether it answers is asked of every request

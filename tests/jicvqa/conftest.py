@@ -178,14 +178,19 @@ def serving(application: web.Application, requests: list[Any]) -> Iterator[Serve
 
 
 @contextmanager
-def model_server(answer: Callable[[dict[str, Any]], str | int]) -> Iterator[Served]:
-    """Serve a chat model that answers as told; a number is an HTTP status."""
+def model_server(answer: Callable[[dict[str, Any]], str | int], key: str = "") -> Iterator[Served]:
+    """Serve a chat model that answers as told; a number is an HTTP status. A key is asked for with every chat."""
     requests: list[Any] = []
 
     async def chat(request: web.Request) -> web.Response:
         document = orjson.loads(await request.read())
-        requests.append(document)
-        text = answer(document)
+        if key and request.headers.get("Authorization") != f"Bearer {key}":
+            return web.Response(status=401, text="Incorrect API key provided")
+        if document["max_tokens"] == 1:  # whether the key is taken
+            text: str | int = "花"
+        else:
+            requests.append(document)
+            text = answer(document)
         if isinstance(text, int):
             return web.Response(status=text, text="no")
         message = {"role": "assistant", "content": text}

@@ -14,8 +14,16 @@ LISTS = {"花壇": {"word": "花", "classes": ["桜", "梅", "桃", "バラ", "�
 
 
 def choices_of(document: dict[str, Any]) -> list[str]:
-    choices: list[str] = document["structured_outputs"]["choice"]
-    return choices
+    if "response_format" in document:
+        schema = document["response_format"]["json_schema"]["schema"]
+        return list(schema["properties"]["answer"]["enum"])
+    return list(document["structured_outputs"]["choice"])
+
+
+def listed(document: dict[str, Any]) -> list[str]:
+    """The candidates as they stand in the text, which every way of asking has."""
+    text: str = document["messages"][0]["content"]
+    return text.rsplit("候補: ", 1)[1].split("、")
 
 
 @pytest.fixture
@@ -39,7 +47,7 @@ def test_calls_are_classes_times_orders_times_picks_and_are_never_paid_twice(lis
     with model_server(alphabetical) as served:
         outcome, out = ranked(lists, served.endpoint)
         assert outcome.code == 0, outcome.error
-        assert len(served.requests) <= 6 * 2 * 3
+        assert len(served.requests) <= 6 * 2 * 3 + 6  # and one a class about what can be right at once
         calls, text = len(served.requests), out.read_text(encoding="utf-8")
         assert ranked(lists, served.endpoint)[0].code == 0
         assert len(served.requests) == calls
@@ -75,13 +83,93 @@ def test_candidates_come_in_other_orders_so_that_a_favoured_place_evens_out(list
     assert len(orders) > 6
 
 
-def test_a_model_that_talks_nonsense_is_asked_again_and_then_refused(lists: Path) -> None:
+def test_a_model_that_talks_nonsense_is_asked_in_other_orders_and_then_refused(lists: Path) -> None:
     with model_server(lambda _: "チューリップ") as served:
         outcome, out = ranked(lists, served.endpoint)
         assert outcome.code == 2
-        assert "'チューリップ', which is not in the list" in outcome.error
+        assert "names outside the list in 12 of 12 orders (last 'チューリップ')" in outcome.error
         assert not out.exists()
-        assert len(served.requests) >= 3
+        assert len({tuple(listed(document)) for document in served.requests}) > 12
+
+
+def test_one_class_that_is_always_answered_outside_the_list_stops_nothing_and_is_told(lists: Path) -> None:
+    def answer(document: dict[str, Any]) -> str:
+        asked = document["messages"][0]["content"]
+        return "チューリップ" if "正解は「桜」" in asked else listed(document)[0] if "なければ" not in asked else "なし"
+
+    with model_server(answer) as served:
+        outcome, out = ranked(lists, served.endpoint)
+    assert outcome.code == 0, outcome.error
+    assert "花壇/桜: 2 of 2 orders ended in a name outside the list" in outcome.output
+    part = load_distractors(out).subsets["花壇"]
+    assert part.similarity["桜"] == {}
+    assert any("桜" in option_set.classes for option_set in part.option_sets)
+
+
+@pytest.mark.parametrize("unknown", [{"structured_outputs"}, {"structured_outputs", "response_format"}])
+def test_a_server_that_does_not_know_structured_outputs_is_asked_in_another_way(lists: Path, unknown: set[str]) -> None:
+    def answer(document: dict[str, Any]) -> str | int:
+        if unknown & set(document):
+            return 400
+        pick = "なし" if "なければ" in document["messages"][0]["content"] else min(listed(document))
+        return json.dumps({"answer": pick}, ensure_ascii=False) if "response_format" in document else f"「{pick}」"
+
+    with model_server(answer) as served:
+        outcome, out = ranked(lists, served.endpoint, "--in-flight", 1)
+        assert outcome.code == 0, outcome.error
+        refused = [document for document in served.requests if unknown & set(document)]
+    assert len(refused) == len(unknown)  # found out once, not with every request
+    assert len(load_distractors(out).subsets["花壇"].similarity["桜"]) == 3
+
+
+def test_a_model_that_thinks_first_gets_the_room_for_it(lists: Path) -> None:
+    def answer(document: dict[str, Any]) -> str:
+        thought = "<think>どれが似ているか、見た目から考える。"
+        return thought if document["max_tokens"] < 100 else f"{thought}</think>{min(choices_of(document))}"
+
+    with model_server(answer) as served:
+        outcome, _ = ranked(lists, served.endpoint, "--in-flight", 1)
+        assert outcome.code == 0, outcome.error
+        assert sum(document["max_tokens"] < 100 for document in served.requests) == 1
+
+
+def test_a_wrong_key_is_named_before_anything_is_asked(lists: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANKING_KEY", "wrong")
+    with model_server(alphabetical, key="right") as served:
+        outcome, _ = ranked(lists, served.endpoint, "--api-key-env", "RANKING_KEY")
+        assert outcome.code == 2
+        assert "does not take the key in RANKING_KEY (HTTP 401" in outcome.error
+        assert "--api-key-env" in outcome.error
+        assert served.requests == []
+
+
+def test_costs_are_told_before_and_after(lists: Path) -> None:
+    with model_server(alphabetical) as served:
+        outcome, _ = ranked(lists, served.endpoint)
+    assert "is asked at most 36 times" in outcome.output
+    assert f"The ranking took {len(served.requests)} calls, " in outcome.output
+
+
+def test_what_a_model_says_can_be_right_at_once_never_shares_a_question(tmp_path: Path) -> None:
+    names = ["寿司", "刺身", "桃", "梨", "茶", "米", "酒", "塩"]
+    path = tmp_path / "classes.json"
+    path.write_text(json.dumps({"食": names}, ensure_ascii=False), encoding="utf-8")
+
+    def answer(document: dict[str, Any]) -> str:
+        text: str = document["messages"][0]["content"]
+        if "なければ" not in text:
+            first = "刺身" if "正解は「寿司」" in text else "寿司"
+            return first if first in choices_of(document) else choices_of(document)[0]
+        other = "刺身" if "正解が「寿司」" in text else "寿司" if "正解が「刺身」" in text else "なし"
+        return other if other in choices_of(document) else "なし"
+
+    with model_server(answer) as served:
+        outcome, out = ranked(path, served.endpoint)
+    assert outcome.code == 0, outcome.error
+    assert "Kept apart, as both can be right for one picture: 刺身/寿司" in outcome.output
+    part = load_distractors(out).subsets["食"]
+    assert [set(pair) for pair in part.both_true] == [{"寿司", "刺身"}]
+    assert not any({"寿司", "刺身"} <= set(option_set.classes) for option_set in part.option_sets)
 
 
 def test_a_model_that_stumbles_once_is_forgiven(lists: Path) -> None:
@@ -97,7 +185,7 @@ def test_a_model_that_stumbles_once_is_forgiven(lists: Path) -> None:
 
 def test_a_server_that_refuses_ends_in_a_sentence_and_keeps_the_answers(lists: Path) -> None:
     def failing(document: dict[str, Any]) -> str | int:
-        return 400 if len(choices_of(document)) == 4 else alphabetical(document)
+        return 400 if len(listed(document)) == 4 else alphabetical(document)
 
     with model_server(failing) as served:
         outcome, out = ranked(lists, served.endpoint)

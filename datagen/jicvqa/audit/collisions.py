@@ -1,7 +1,7 @@
 """What in a question lets a grader, or the truth, go wrong: names inside names, and one picture under two classes."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -32,16 +32,23 @@ class Twin(NamedTuple):
     bits: int
 
 
-def name_pairs(questions: Sequence[Question]) -> list[NamePair]:
-    """Return the pairs of options that conflict, the most frequent first."""
-    together: Counter[tuple[str, str]] = Counter()
+def name_pairs(
+    questions: Sequence[Question], apart: Mapping[str, Mapping[frozenset[str], str]] | None = None
+) -> list[NamePair]:
+    """Return the pairs of options that conflict, the most frequent first.
+
+    Args:
+        questions: all of them.
+        apart: by subset, the pairs that the class lists or a model keep apart, and why.
+    """
+    together: Counter[tuple[str, str, str]] = Counter()
     for question in questions:
-        together.update(combinations(sorted(question.choices), 2))
-    pairs = [
-        NamePair(first, second, kind, count)
-        for (first, second), count in together.items()
-        if (kind := conflict_of(first, second))
-    ]
+        together.update((question.subset, *pair) for pair in combinations(sorted(question.choices), 2))
+    pairs = []
+    for (subset, first, second), count in together.items():
+        kind = conflict_of(first, second) or (apart or {}).get(subset, {}).get(frozenset((first, second)), "")
+        if kind:
+            pairs.append(NamePair(first, second, kind, count))
     return sorted(pairs, key=lambda pair: (-pair.questions, pair.first, pair.second))
 
 

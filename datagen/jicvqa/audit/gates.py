@@ -21,6 +21,7 @@ class Gates(BaseModel):
             this above one quarter.
         position_p: the smallest p value of the χ² test on the positions of the answers, which are left to chance.
         conflicting_names: how many questions may have two options that contain or spell one another.
+        ambiguous: how many questions may have a wrong option that a model who saw the picture takes for true.
         twin_bits: pictures of different classes whose hashes differ in at most so many bits count as twins.
         twins: how many twins there may be.
     """
@@ -32,6 +33,7 @@ class Gates(BaseModel):
     ceiling_excess: float | None = Field(0.02, ge=0)
     position_p: float | None = Field(0.0001, gt=0, lt=1)
     conflicting_names: int | None = Field(0, ge=0)
+    ambiguous: int | None = Field(None, ge=0)
     twin_bits: int = Field(4, ge=0, le=16)
     twins: int | None = Field(None, ge=0)
 

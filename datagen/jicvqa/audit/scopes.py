@@ -19,7 +19,7 @@ from datagen.jicvqa.audit.table import Scores, Table, ceiling, credit, table_of
 from datagen.jicvqa.benchmark.arrangement import secrecy
 from datagen.jicvqa.benchmark.questions import Question
 from datagen.jicvqa.benchmark.stored import Benchmark
-from datagen.jicvqa.classes.lists import CHOICES
+from datagen.jicvqa.classes.lists import CHOICES, load_classes
 from datagen.jicvqa.classes.similarity import Matrix, lexical_similarity
 from datagen.jicvqa.shares import Share, share_of
 from datagen.statistics import evenness
@@ -42,6 +42,7 @@ class Scope(NamedTuple):
         option_sets: different sets of options; `one_answer_sets` of them always have the same answer.
         never_answer: options that are never the answer; `always_answer` are never a distractor.
         substring_collisions: questions in which `ref in pred` takes a wrong option for the right one.
+        ambiguous: questions with a wrong option that a model who saw the picture takes for true as well.
     """
 
     questions: int
@@ -56,6 +57,7 @@ class Scope(NamedTuple):
     never_answer: tuple[str, ...]
     always_answer: tuple[str, ...]
     substring_collisions: int
+    ambiguous: int
 
 
 class Audit(NamedTuple):
@@ -122,10 +124,22 @@ def audit(
         scopes[subset] = _scope(own, table, points[subset], gates.confidence)
         advance(1)
     scopes = {OVERALL: _overall(scopes, points, gates.confidence), **scopes}
-    names = name_pairs(benchmark.questions)
+    names = name_pairs(benchmark.questions, _kept_apart(benchmark))
     found = twins(benchmark.questions, gates.twin_bits)
     hashed = sum(bool(question.phash) for question in benchmark.questions)
     return Audit(benchmark.folder.name, scopes, names, found, hashed, _verdicts(scopes, names, found, gates))
+
+
+def _kept_apart(benchmark: Benchmark) -> dict[str, dict[frozenset[str], str]]:
+    """Return the pairs that the distractors file keeps apart, or the shipped lists when there is none, by subset."""
+    if benchmark.distractors:
+        return {name: part.kept_apart() for name, part in benchmark.distractors.subsets.items()}
+    shipped = load_classes().subsets
+    return {
+        name: {frozenset((first, second)): kind for first, second, kind in shipped[name].conflicts()}
+        for name in benchmark.subsets
+        if name in shipped
+    }
 
 
 def _players(table: Table, similarities: Mapping[str, Matrix]) -> dict[str, Scores]:
@@ -173,6 +187,7 @@ def _scope(
         never_answer=tuple(sorted(wrong - answers)),
         always_answer=tuple(sorted(answers - wrong)),
         substring_collisions=substring_collisions(questions),
+        ambiguous=sum(bool(question.ambiguous) for question in questions),
     )
 
 
@@ -204,6 +219,7 @@ def _overall(
         never_answer=tuple(name for scope in scopes.values() for name in scope.never_answer),
         always_answer=tuple(name for scope in scopes.values() for name in scope.always_answer),
         substring_collisions=sum(scope.substring_collisions for scope in scopes.values()),
+        ambiguous=sum(scope.ambiguous for scope in scopes.values()),
     )
 
 
@@ -227,6 +243,10 @@ def _verdicts(
         shown = ", ".join(f"{pair.first}/{pair.second}" for pair in names[:5])
         sentence = f"{count:,} option pairs contain or spell one another{f' ({shown})' if shown else ''}"
         verdicts.append(GateResult("conflicting_names", count <= gates.conflicting_names, sentence))
+    if gates.ambiguous is not None:
+        count = scopes[OVERALL].ambiguous
+        sentence = f"{count:,} questions have a second option that is true of the picture"
+        verdicts.append(GateResult("ambiguous", count <= gates.ambiguous, sentence))
     if gates.twins is not None:
         sentence = f"{len(found):,} pairs of pictures of different classes look alike"
         verdicts.append(GateResult("twins", len(found) <= gates.twins, sentence))

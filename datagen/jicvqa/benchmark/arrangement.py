@@ -11,6 +11,9 @@ that every (member, position) of an option set holds the answer equally often ca
 `audit.players.whole_table`). What protects is that every member of a set is the answer equally often, and that is the
 design's work.
 
+An image may be kept from a set of which another member is true of it as well; that looks at the picture, which no
+blind player has, and leaves every set its answers.
+
 All draws hang on a key, the digest of the seed and of every id with its label. The same rows and seed give the same
 table on every machine, and nobody can repeat the draws who does not have all the labels.
 """
@@ -20,6 +23,8 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
+
+import numpy as np
 
 from datagen.files.writing import digest_of
 from datagen.jicvqa.distractors.design import Design
@@ -46,7 +51,11 @@ def key_of_draws(seed: int, labels: Iterable[tuple[str, str]]) -> str:
 
 
 def arrange(
-    design: Design, names: Sequence[str], ids: Mapping[str, Sequence[str]], key: str
+    design: Design,
+    names: Sequence[str],
+    ids: Mapping[str, Sequence[str]],
+    key: str,
+    avoid: Mapping[str, frozenset[str]] | None = None,
 ) -> dict[str, tuple[str, ...]]:
     """Return the ordered options of every image.
 
@@ -55,16 +64,35 @@ def arrange(
         names: the class names.
         ids: by class name, the ids of its images; as many as the design has questions of the class.
         key: of all draws, see `key_of_draws`.
+        avoid: by image, the options that are true of it too; an image goes to a set without them where there is one.
     """
-    waiting = {name: _shuffled(sorted(own), key, "images", name) for name, own in ids.items()}
-    arranged: dict[str, tuple[str, ...]] = {}
+    places: dict[str, list[list[str]]] = {name: [] for name in ids}
     for members, answers in zip(design.members.tolist(), design.answers.tolist(), strict=True):
         options = sorted(names[member] for member in members)
         for member, count in zip(members, answers, strict=True):
-            for _ in range(round(count)):
-                image = waiting[names[member]].pop()
-                arranged[image] = tuple(_shuffled(list(options), key, "options", image))
+            if count:
+                places[names[member]] += [options] * round(count)
+    arranged: dict[str, tuple[str, ...]] = {}
+    for name, own in ids.items():
+        images = _shuffled(sorted(own), key, "images", name)
+        if avoid:
+            images = _kept_clear(images, places[name], avoid)
+        for image, options in zip(images, places[name], strict=True):
+            arranged[image] = tuple(_shuffled(list(options), key, "options", image))
     return arranged
+
+
+def _kept_clear(images: list[str], places: Sequence[Sequence[str]], avoid: Mapping[str, frozenset[str]]) -> list[str]:
+    """Return the images in the order of the places such that as few options as possible are true of their image too."""
+    if not any(image in avoid for image in images):
+        return images
+    from scipy.optimize import linear_sum_assignment
+
+    clashes = np.zeros((len(places), len(images)))
+    for column, image in enumerate(images):
+        if options := avoid.get(image):
+            clashes[:, column] = [len(options.intersection(place)) for place in places]
+    return [images[column] for column in linear_sum_assignment(clashes)[1]]
 
 
 def place_of(image: str, key: str) -> str:

@@ -73,6 +73,7 @@ def make_questions(
     distractors: Distractors,
     seed: int,
     gathered: Mapping[str, Gathered] | None = None,
+    ambiguous: Mapping[str, frozenset[str]] | None = None,
 ) -> tuple[list[Question], dict[str, Design]]:
     """Balance the design for the rows at hand, and write their questions.
 
@@ -81,6 +82,8 @@ def make_questions(
         distractors: the similarity and the method.
         seed: of all draws.
         gathered: what is known of the pictures, by id.
+        ambiguous: by id, wrong options that are true of the picture too. They are kept out of its question where the
+            design has room for that, and stand in `Question.ambiguous` where it has none.
 
     Raises:
         DatagenError: a subset has no design.
@@ -97,7 +100,7 @@ def make_questions(
             design = part.design(distractors.method, Counter(row.category for row in rows))
         except DatagenError as error:
             raise DatagenError(f"{name}: {error}") from error
-        choices = arrange(design, part.subset.names, ids, key)
+        choices = arrange(design, part.subset.names, ids, key, ambiguous)
         designs[name] = design
         questions += [
             Question(
@@ -110,6 +113,7 @@ def make_questions(
                 row.license,
                 row.license_url,
                 gathered[row.id].phash if gathered else "",
+                tuple(sorted((ambiguous or {}).get(row.id, frozenset()) & {*choices[row.id]} - {row.category})),
             )
             for row in sorted(rows, key=lambda row: place_of(row.id, key))
         ]
@@ -243,6 +247,7 @@ def _manifest(
         "distractors_digest": digest_of(distractors.text().encode()),
         "questions": len(questions),
         "lost_pictures": lost,
+        "ambiguous_questions": sum(bool(question.ambiguous) for question in questions),
         "subsets": subsets,
         "files": {path.relative_to(folder).as_posix(): digest_of(path.read_bytes()) for path in files},
     }

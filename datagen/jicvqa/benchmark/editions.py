@@ -53,6 +53,7 @@ def write_explicit(path: Path, questions: Sequence[Question], picture: ReadPictu
         "license": text,
         "license_url": text,
         "phash": text,
+        "ambiguous": datasets.List(text),
     }
     if picture:
         features["image"] = datasets.Image()
@@ -69,6 +70,7 @@ def write_explicit(path: Path, questions: Sequence[Question], picture: ReadPictu
             "license": question.license,
             "license_url": question.license_url,
             "phash": question.phash,
+            "ambiguous": list(question.ambiguous),
         }
         return columns | ({"image": {"bytes": picture(question), "path": None}} if picture else {})
 

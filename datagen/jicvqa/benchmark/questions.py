@@ -26,6 +26,7 @@ class Question:
         category: the answer.
         url: of the image; `license` and `license_url` likewise. Empty when not known.
         phash: the perceptual hash of the picture, 16 hex digits, or empty.
+        ambiguous: wrong options that a model who saw the picture takes for true as well.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Question:
     license: str = ""
     license_url: str = ""
     phash: str = ""
+    ambiguous: tuple[str, ...] = ()
 
     @property
     def answer_index(self) -> int:

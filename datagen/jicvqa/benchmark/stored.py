@@ -30,6 +30,7 @@ class _StoredQuestion(BaseModel):
     license: str = ""
     license_url: str = ""
     phash: str = Field("", pattern="^([0-9a-f]{16})?$")
+    ambiguous: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _question(table: Path, number: int, record: Mapping[str, Any]) -> Question:
     word, choices = _read(table, row.id, row.question)
     if choices != row.choices:
         raise DatagenError(f"{table}, row {number}: the choices are not those in the text of the question {row.id}.")
-    return Question(row.id, row.subset, word, choices, row.category, row.url, row.license, row.license_url, row.phash)
+    return Question(word=word, **row.model_dump(exclude={"question"}))
 
 
 def _published(folder: Path, lists: ClassLists) -> list[Question]:

@@ -5,7 +5,7 @@ list. Row `a` says how near the others are to `a`; rankings by a model need not 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -45,11 +45,16 @@ def mutual(similarity: Matrix) -> Matrix:
     return np.asarray((similarity + similarity.T) / 2)
 
 
-def forbidden_pairs(subset: Subset) -> npt.NDArray[np.bool_]:
-    """Return an (n, n) array that is true where two classes must not stand in one question."""
+def forbidden_pairs(subset: Subset, both_true: Iterable[tuple[str, str]] = ()) -> npt.NDArray[np.bool_]:
+    """Return an (n, n) array that is true where two classes must not stand in one question.
+
+    Args:
+        subset: its names may conflict.
+        both_true: further pairs of names, which can be right for one picture.
+    """
     index_of = {name: index for index, name in enumerate(subset.names)}
     forbidden = np.zeros((len(index_of), len(index_of)), dtype=bool)
-    for first, second, _ in subset.conflicts():
+    for first, second in [*((first, second) for first, second, _ in subset.conflicts()), *both_true]:
         forbidden[index_of[first], index_of[second]] = forbidden[index_of[second], index_of[first]] = True
     return forbidden
 

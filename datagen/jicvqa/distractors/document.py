@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -67,6 +67,8 @@ class SubsetDistractors(_Part):
         counts: the questions of each class that `option_sets` is made for; empty means equally many of each.
         similarity: for each class the others with a similarity above 0, most similar first.
         conflicts: pairs that never share a question under `mutual`, with the kind of the conflict.
+        both_true: pairs that do not share one either, since the model that ranked says that both can be right for one
+            picture; where the counts cannot be balanced so, they are let.
         option_sets: the design.
     """
 
@@ -74,6 +76,7 @@ class SubsetDistractors(_Part):
     counts: dict[str, int] = {}
     similarity: dict[str, dict[str, Annotated[float, Field(gt=0, le=1)]]]
     conflicts: tuple[tuple[str, str, str], ...] = ()
+    both_true: tuple[tuple[str, str], ...] = ()
     option_sets: tuple[OptionSetShare, ...]
 
     @model_validator(mode="after")
@@ -81,6 +84,7 @@ class SubsetDistractors(_Part):
         known = set(self.subset.names)
         used = set(self.similarity) | {other for row in self.similarity.values() for other in row} | set(self.counts)
         used |= {name for option_set in self.option_sets for name in option_set.classes}
+        used |= {name for pair in self.both_true for name in pair}
         if unknown := sorted(used - known):
             raise ValueError(f"{', '.join(unknown)} is not in the class list; make the file again with these classes")
         return self
@@ -101,7 +105,12 @@ class SubsetDistractors(_Part):
         Raises:
             DatagenError: fewer than four classes have questions, or no balanced option set can hold a class.
         """
-        return _design(self.subset, self.matrix, method, counts)
+        return _design(self.subset, self.matrix, method, counts, self.both_true)
+
+    def kept_apart(self) -> dict[frozenset[str], str]:
+        """Return the pairs that are not to share a question, and why."""
+        pairs = {frozenset(pair): "both_true" for pair in self.both_true}
+        return pairs | {frozenset((first, second)): kind for first, second, kind in self.conflicts}
 
 
 class Distractors(_Part):
@@ -141,6 +150,7 @@ def make_distractors(
     ranker: Ranker,
     method: Method,
     counts: Mapping[str, Mapping[str, int]] | None = None,
+    both_true: Mapping[str, tuple[tuple[str, str], ...]] | None = None,
 ) -> Distractors:
     """Design the distractors of every subset.
 
@@ -150,6 +160,7 @@ def make_distractors(
         ranker: who gave the similarity.
         method: `mutual` or `nearest`.
         counts: by subset and class, the questions; none means equally many of each class.
+        both_true: by subset, pairs of names that a model says can be right for one picture.
 
     Raises:
         DatagenError: a subset has no design.
@@ -159,7 +170,8 @@ def make_distractors(
         matrix = np.round(matrices[name], _DIGITS)
         own = dict((counts or {}).get(name, {}))
         try:
-            design = _design(subset, matrix, method, own) if own else _shares(subset, matrix, method)
+            pairs = (both_true or {}).get(name, ())
+            design = _design(subset, matrix, method, own, pairs) if own else _shares(subset, matrix, method, pairs)
         except DatagenError as error:
             raise DatagenError(f"{name}: {error}") from error
         subsets[name] = SubsetDistractors(
@@ -167,6 +179,7 @@ def make_distractors(
             counts=own,
             similarity=_rows(subset, matrix),
             conflicts=tuple((first, second, kind) for first, second, kind in subset.conflicts()),
+            both_true=pairs,
             option_sets=named_sets(subset, design),
         )
     return Distractors(method=method, ranker=ranker, classes_source=lists.source, subsets=subsets)
@@ -207,7 +220,9 @@ def counts_of(subset: Subset, counts: Mapping[str, int]) -> Counts:
     return np.array([counts.get(name, 0) for name in subset.names], dtype=np.int64)
 
 
-def _design(subset: Subset, matrix: Matrix, method: Method, counts: Mapping[str, int]) -> Design:
+def _design(
+    subset: Subset, matrix: Matrix, method: Method, counts: Mapping[str, int], both_true: Sequence[tuple[str, str]]
+) -> Design:
     questions = counts_of(subset, counts)
     usable = int((questions > 0).sum())
     if usable < CHOICES:
@@ -217,19 +232,27 @@ def _design(subset: Subset, matrix: Matrix, method: Method, counts: Mapping[str,
         )
     if method == "nearest":
         return nearest_design(matrix, questions)
-    design = mutual_design(matrix, forbidden_pairs(subset), questions)
-    placed = np.bincount(design.members.ravel(), weights=design.answers.ravel(), minlength=len(questions))
-    _refuse_unplaced(subset, placed < questions)
+    design = mutual_design(matrix, forbidden_pairs(subset, both_true), questions)
+    if both_true and design.surplus > questions.sum() % CHOICES:
+        freer = mutual_design(matrix, forbidden_pairs(subset), questions)
+        design = freer if freer.surplus < design.surplus else design
+    _refuse_unplaced(subset, _placed(design, len(questions)) < questions)
     return design
 
 
-def _shares(subset: Subset, matrix: Matrix, method: Method) -> Design:
+def _shares(subset: Subset, matrix: Matrix, method: Method, both_true: Sequence[tuple[str, str]]) -> Design:
     if method == "nearest":
         return nearest_design(matrix, np.ones(len(matrix), dtype=np.int64))
-    design = mutual_shares(matrix, forbidden_pairs(subset))
-    placed = np.bincount(design.members.ravel(), weights=design.answers.ravel(), minlength=len(matrix))
-    _refuse_unplaced(subset, placed < 1e-6)
+    design = mutual_shares(matrix, forbidden_pairs(subset, both_true))
+    if both_true and (_placed(design, len(matrix)) < 1 - 1e-6).any():
+        design = mutual_shares(matrix, forbidden_pairs(subset))
+    _refuse_unplaced(subset, _placed(design, len(matrix)) < 1e-6)
     return design
+
+
+def _placed(design: Design, classes: int) -> npt.NDArray[np.float64]:
+    """Return how many questions each class has."""
+    return np.asarray(np.bincount(design.members.ravel(), weights=design.answers.ravel(), minlength=classes), float)
 
 
 def _refuse_unplaced(subset: Subset, unplaced: npt.NDArray[np.bool_]) -> None:

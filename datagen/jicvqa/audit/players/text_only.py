@@ -8,11 +8,9 @@ from datagen.engines.openai import ChatClient
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.jicvqa.benchmark.questions import Question
-from datagen.jicvqa.models import ModelServer, OutsideTheListError, ShowProgress, checked, choose, run_all
+from datagen.jicvqa.choosing import Chooser, OutsideTheListError
+from datagen.jicvqa.models import ModelServer, ShowProgress, checked, run_all
 from datagen.jicvqa.templates import load_template
-from prompts import Sampling
-
-_SAMPLING = Sampling(temperature=0.0, top_p=1.0, max_tokens=32)
 
 
 def ask_without_pictures(
@@ -35,11 +33,12 @@ def ask_without_pictures(
         drawn += random.Random(f"{seed}\x1f{subset}").sample(own, min(most, len(own)))
     asked = Counter(question.subset for question in drawn)
     right: Counter[str] = Counter()
+    chooser = Chooser()
 
     async def ask(client: ChatClient, question: Question) -> None:
         try:
             text = template.render(question=question.text)
-            answer = await choose(client, text, question.choices, _SAMPLING, seed)
+            answer = await chooser.choose(client, text, question.choices, seed)
         except OutsideTheListError:
             return
         except Failure as failure:

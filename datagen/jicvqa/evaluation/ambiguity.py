@@ -1,0 +1,79 @@
+"""The ambiguity check: a model that sees the picture is asked of every wrong option whether it is true as well."""
+
+import asyncio
+from pathlib import Path
+from typing import NamedTuple
+
+from datagen.engines.openai import ChatClient
+from datagen.errors import DatagenError
+from datagen.failures import Failure
+from datagen.jicvqa.benchmark.ambiguity import OptionScore
+from datagen.jicvqa.benchmark.questions import Question
+from datagen.jicvqa.benchmark.stored import Benchmark
+from datagen.jicvqa.choosing import Chooser, OutsideTheListError
+from datagen.jicvqa.models import AnswerJournal, ModelServer, ShowProgress, checked, request_key, run_all
+from datagen.jicvqa.templates import load_template
+from datagen.pictures.picture import prepare
+from datagen.recipe import Images
+
+_SCORES = ("1", "2", "3", "4", "5")
+_LIMITS = Images()
+
+
+class Ambiguity(NamedTuple):
+    """What the check found: the scores, how many answers were no score or failed, and what was spent, as a clause."""
+
+    scores: list[OptionScore]
+    unanswered: int
+    spent: str
+
+
+def score_options(benchmark: Benchmark, server: ModelServer, journal_path: Path, show: ShowProgress) -> Ambiguity:
+    """Ask of every wrong option of every question how true it is of the picture.
+
+    Args:
+        benchmark: with pictures.
+        server: a vision-language model.
+        journal_path: where answers are kept; what stands there is not asked again.
+        show: shows progress.
+
+    Raises:
+        DatagenError: the benchmark has no pictures, or the server is gone.
+    """
+    if benchmark.pictures is None:
+        raise DatagenError(f"{benchmark.folder} has no pictures to show a model; build it from a table with pictures.")
+    pictures = benchmark.pictures
+    server = checked(server)
+    template = load_template("ambiguity")
+    chooser = Chooser()
+    pairs = [
+        (question, option)
+        for question in benchmark.questions
+        for option in question.choices
+        if option != question.category
+    ]
+    unanswered = 0
+    with AnswerJournal(journal_path) as journal, show("asking what else is true", len(pairs)) as advance:
+
+        async def ask(client: ChatClient, question: Question, option: str) -> None:
+            nonlocal unanswered
+            text = template.render(word=question.word, option=option)
+            key = request_key(server.model, template.digest, question.id, text)
+            if journal.answers.get(key) in _SCORES:
+                return
+            try:
+                picture = await asyncio.to_thread(prepare, pictures(question.id), _LIMITS)
+                image = {"type": "image_url", "image_url": {"url": picture.data_url}}
+                journal.add(key, await chooser.choose(client, [image, {"type": "text", "text": text}], _SCORES, 0))
+            except (OutsideTheListError, Failure):
+                unanswered += 1
+
+        run_all(server, lambda client: (ask(client, question, option) for question, option in pairs), advance)
+        scores = []
+        for question, option in pairs:
+            key = request_key(
+                server.model, template.digest, question.id, template.render(word=question.word, option=option)
+            )
+            if (score := journal.answers.get(key)) in _SCORES:
+                scores.append(OptionScore(question.id, question.subset, question.category, option, int(score)))
+    return Ambiguity(scores, unanswered, chooser.spent())

@@ -1,0 +1,56 @@
+"""`datagen jicvqa evaluate` and `datagen jicvqa ambiguity`."""
+
+from collections import Counter
+from pathlib import Path
+
+from datagen.console import pasteable
+from datagen.files.writing import json_text, write_text
+from datagen.jicvqa.benchmark.ambiguity import write_scores
+from datagen.jicvqa.benchmark.stored import load_benchmark
+from datagen.jicvqa.evaluation.ambiguity import score_options
+from datagen.jicvqa.evaluation.asking import Settings, evaluate
+from datagen.jicvqa.evaluation.results import results_markdown, summarise, write_items
+from datagen.jicvqa.models import ModelServer
+from datagen.jicvqa.runs.places import CONSOLE, beside, serving
+from datagen.progress import counted
+
+
+def evaluate_model(folder: Path, out: Path | None, settings: Settings, server: ModelServer, limit: int | None) -> bool:
+    """Put a benchmark to a model, write items and results, and return whether every question was answered."""
+    benchmark = load_benchmark(folder)
+    name = Path(server.model).name or "model"
+    own = out or beside(folder, f"-{name}")
+    with serving(server, own) as served:
+        items = evaluate(benchmark, settings, served, own, counted, limit)
+    results = summarise(served.model or name, items, settings.form == "letters")
+    write_items(own / "items.parquet", items)
+    write_text(own / "results.json", json_text(results.document()))
+    write_text(own / "results.md", results_markdown(results))
+    CONSOLE.print(results_markdown(results))
+    CONSOLE.print(f"The table is {own / 'results.md'}; figures by class are in results.json, answers in items.parquet.")
+    if failed := results.micro.outcomes["failed"]:
+        reason = next(item.finish_reason for item in items if item.outcome == "failed")
+        CONSOLE.print(f"{failed:,} questions failed ({reason}); run the same command again to ask them again.")
+    return not failed
+
+
+def check_ambiguity(folder: Path, out: Path | None, server: ModelServer, from_score: int) -> bool:
+    """Ask a model which wrong options are true of the pictures, and return whether all of it was answered."""
+    benchmark = load_benchmark(folder)
+    own = out or beside(folder, "-ambiguity")
+    with serving(server, own) as served:
+        found = score_options(benchmark, served, own / "journal.jsonl", counted)
+    path = own / "ambiguity.parquet"
+    write_scores(path, found.scores)
+    high = [score for score in found.scores if score.score >= from_score]
+    CONSOLE.print(
+        f"{len({score.id for score in high}):,} of {len(benchmark.questions):,} questions have a wrong option that is "
+        f"true too (scored {from_score} or more); asking took {found.spent}."
+    )
+    for (answer, option), count in Counter((score.category, score.option) for score in high).most_common(8):
+        CONSOLE.print(f"  {answer}: {option} is true as well, {count:,} times")
+    if found.unanswered:
+        CONSOLE.print(f"{found.unanswered:,} options got no score; run the same command again to ask for them.")
+    CONSOLE.print(f"The scores are in {path}.")
+    CONSOLE.print(f"Next: datagen jicvqa build --ambiguity {pasteable(path)}, with what this build was made from")
+    return not found.unanswered

@@ -1,0 +1,35 @@
+"""Where the commands ask, write and speak."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from datagen.console import PlainConsole
+from datagen.errors import DatagenError
+from datagen.jicvqa.models import ModelServer
+
+CONSOLE = PlainConsole(soft_wrap=True)
+
+
+@contextmanager
+def serving(server: ModelServer, folder: Path) -> Iterator[ModelServer]:
+    """Yield the server as it is, or with the endpoint of one that is started here."""
+    if server.endpoints:
+        yield server
+        return
+    from datagen.engines.servers.vllm import local_server
+
+    if not server.model:
+        raise DatagenError("Name the model that vLLM is to load with --model, or a running server with --endpoint.")
+    folder.mkdir(parents=True, exist_ok=True)
+    CONSOLE.print(f"Starting vLLM with {server.model}; its log is {folder / 'server.log'}.")
+    name = Path(server.model).name
+    with local_server(name, folder / "server.log", server.model) as running:
+        yield server._replace(endpoints=(running.endpoint,), model=running.model)
+
+
+def beside(folder: Path, ending: str) -> Path:
+    """Return the path next to a folder, `build` giving `build-audit`, also for `.` and `..`."""
+    path = Path(os.path.abspath(folder))  # noqa: PTH100 (resolve() would follow a link to elsewhere)
+    return folder.parent / f"{path.name}{ending}" if folder.name not in ("", "..") else Path(f"{path}{ending}")
