@@ -22,7 +22,8 @@ from datagen.jicvqa.audit.players.learning import learning_players
 from datagen.jicvqa.audit.players.told import told_players
 from datagen.jicvqa.audit.players.whole_table import whole_table_players
 from datagen.jicvqa.audit.table import Table, credit, table_of
-from datagen.jicvqa.benchmark.build import make_questions, place_rows
+from datagen.jicvqa.benchmark.build import make_questions
+from datagen.jicvqa.benchmark.placing import place_rows
 from datagen.jicvqa.benchmark.questions import Question
 from datagen.jicvqa.classes.lists import ClassLists, load_classes, parse_classes
 from datagen.jicvqa.classes.similarity import lexical_similarity
@@ -36,7 +37,7 @@ def built(lists: ClassLists, counts: dict[str, dict[str, int]], seed: int) -> li
     """Build a table with so many pictures of each class."""
     distractors = make_distractors(lists, lexical_matrices(lists), lexical_ranker(), "mutual")
     rows = rows_of(counts, np.random.default_rng(seed))
-    return make_questions(place_rows(rows, distractors, "the table"), distractors, seed)[0]
+    return make_questions(place_rows(rows, distractors.lists, "the table").rows, distractors, seed)[0]
 
 
 def with_even_positions(questions: Sequence[Question], seed: int) -> list[Question]:

@@ -27,9 +27,10 @@ from PIL import Image
 
 from datagen.jicvqa.audit.gates import Gates
 from datagen.jicvqa.audit.scopes import CHANCE, OVERALL, Scope, audit
-from datagen.jicvqa.benchmark.build import make_questions, place_rows
+from datagen.jicvqa.benchmark.build import make_questions
+from datagen.jicvqa.benchmark.labelled import ImageRow
+from datagen.jicvqa.benchmark.placing import place_rows
 from datagen.jicvqa.benchmark.stored import Benchmark
-from datagen.jicvqa.benchmark.tables import ImageRow
 from datagen.jicvqa.classes.lists import ClassLists, load_classes, shipped_images_per_subset
 from datagen.jicvqa.classes.similarity import Matrix, forbidden_pairs
 from datagen.jicvqa.distractors.design import Design, mutual_design, nearest_design
@@ -44,7 +45,7 @@ from datagen.jicvqa.distractors.document import (
 )
 from datagen.jicvqa.distractors.ranking import RankingChoice, rank_classes
 from datagen.jicvqa.models import ModelServer
-from datagen.jicvqa.runs.build import Fetching, build
+from datagen.jicvqa.runs.build import BuildChoice, build
 
 Counts = Mapping[str, Mapping[str, int]]
 
@@ -111,7 +112,9 @@ def print_players(
         for method in ("nearest", "mutual"):
             distractors = make_distractors(lists, matrices, ranker, method)
             started = time.perf_counter()
-            questions, designs = make_questions(place_rows(rows, distractors, "the table"), distractors, seed=0)
+            questions, designs = make_questions(
+                place_rows(rows, distractors.lists, "the table").rows, distractors, seed=0
+            )
             seconds = time.perf_counter() - started
             found = audit(Benchmark(Path("table"), questions, distractors, None), Gates(), others)
             print(f"\n## {method}, ranked by {ranking} ({seconds:.1f} s to design and to write the questions)\n")
@@ -202,7 +205,7 @@ def print_build(rows: list[ImageRow], pictures: int, draw: np.random.Generator) 
         size = table.stat().st_size / len(records)
         started, worked = time.perf_counter(), time.process_time()
         with redirect_stdout(io.StringIO()):
-            build(str(table), distractors, Path(folder) / "build", 0, Fetching(False, None, (), False, False), False)
+            build(str(table), distractors, Path(folder) / "build", BuildChoice())
         seconds, worked = time.perf_counter() - started, time.process_time() - worked
         print(
             f"\n## Build\n\n{len(records):,} questions with pictures of 320×240 ({size / 1000:.0f} kB each), all "

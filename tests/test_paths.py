@@ -16,7 +16,7 @@ from datagen.files.plain_names import plain_names
 from datagen.inspection.explain import find_row
 from datagen.inspection.recutting import compare_runs, recut
 from datagen.inspection.report import report_of
-from datagen.jicvqa.benchmark.tables import open_table
+from datagen.jicvqa.benchmark.labelled import read_labelled
 from datagen.pipeline.filtering import filter_rows
 from datagen.recipe import Output, Recipe
 from datagen.store.manifest import load_call
@@ -106,12 +106,12 @@ def test_a_name_that_is_no_utf8_or_too_long_is_refused_before_anything_is_paid(
     assert fake_server.statistics()["requests"] == 0
 
 
-def test_a_data_set_in_a_folder_that_is_a_pattern_is_refused(tmp_path: Path) -> None:
+def test_labelled_pictures_in_a_folder_that_is_a_pattern_are_those_of_that_folder(tmp_path: Path) -> None:
     for name in ("exp[2]", "exp2"):
         (tmp_path / name).mkdir()
-        pq.write_table(pa.table({"id": [name]}), tmp_path / name / "rows.parquet")
-    with pytest.raises(DatagenError, match="takes for a pattern; rename it"):
-        open_table(str(tmp_path / "exp[2]"))
+        table = pa.table({"id": [name], "category": ["桜"], "image": [b"x"]})
+        pq.write_table(table, tmp_path / name / "rows.parquet")
+    assert [row.id for row in read_labelled(str(tmp_path / "exp[2]")).rows] == ["exp[2]"]
 
 
 @pytest.fixture

@@ -82,10 +82,26 @@ def distractors(
 
 @app.command()
 def build(
-    images: Annotated[str, typer.Option(help="CSV or Parquet table, or a data set on the hub.")],
+    images: Annotated[
+        str, typer.Option(help="A table (CSV, TSV, JSON lines, Parquet), a folder of pictures by class, or a data set.")
+    ],
     distractors: Annotated[Path, typer.Option(help="The distractors file.")],
     out: Annotated[Path, typer.Option(help="The folder to write.")],
     seed: Annotated[int, typer.Option(help="Of the assignment of option sets and of the order of options.")] = 0,
+    split: Annotated[str, typer.Option(help="Which split of the data set, or all.")] = "",
+    label_names: Annotated[
+        Path | None, typer.Option(help="Names of numbered labels: a JSON list, or one a line.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="The column with the labels; category, label and class are found.")
+    ] = None,
+    image_column: Annotated[
+        str | None, typer.Option(help="The column with the pictures, paths or URLs, when it is not found.")
+    ] = None,
+    new_ids: Annotated[
+        bool, typer.Option("--new-ids", help="Name pictures by their bytes; for ids that follow the classes.")
+    ] = False,
+    without_pictures: Annotated[bool, typer.Option("--without-pictures", help="Build the questions alone.")] = False,
     download: Annotated[bool, typer.Option("--download", help="Fetch pictures that stand behind URLs.")] = False,
     cache: Annotated[Path | None, typer.Option(help="Where fetched pictures are kept; by default beside OUT.")] = None,
     allow_private_host: Annotated[
@@ -103,12 +119,21 @@ def build(
 ) -> None:
     """Build the question table in all its editions."""
     from datagen.jicvqa.benchmark.ambiguity import read_ambiguous
-    from datagen.jicvqa.runs.build import Fetching
+    from datagen.jicvqa.benchmark.labelled import Labels, read_label_names
+    from datagen.jicvqa.runs.build import BuildChoice, Fetching
     from datagen.jicvqa.runs.build import build as build_benchmark
 
     fetching = Fetching(download, cache, tuple(allow_private_host or ()), retry_dead, drop_unreached)
-    ambiguous = read_ambiguous(ambiguity, ambiguous_from) if ambiguity else None
-    build_benchmark(images, distractors, out, seed, fetching, overwrite, ambiguous)
+    choice = BuildChoice(
+        seed,
+        Labels(split, read_label_names(label_names) if label_names else (), label_column, image_column),
+        fetching,
+        without_pictures,
+        new_ids,
+        overwrite,
+        read_ambiguous(ambiguity, ambiguous_from) if ambiguity else None,
+    )
+    build_benchmark(images, distractors, out, choice)
 
 
 @app.command()

@@ -7,9 +7,9 @@ a class anywhere that a recipe names as `package.module:Class`, or an entry poin
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from datagen.errors import DatagenError
 from datagen.recipe import SourceSettings
@@ -80,6 +80,21 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Let go of files and connections."""
+
+
+class Tabular(Source, Protocol):
+    """A source whose images have further columns beside them, such as labels."""
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of all columns."""
+
+    def records(self, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """List columns of every row, in the order of `entries`; None where a row or a file has nothing in one.
+
+        Raises:
+            DatagenError: the table cannot be read.
+        """
 
 
 def key_of(name: bytes) -> str:

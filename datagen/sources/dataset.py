@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.recipe import SourceSettings
 from datagen.sources import Entry, Loaded
+from datagen.sources.parquet import label_names, named
 from datagen.sources.reading.cells import ALLOWED, holds, pictures_in
 from datagen.sources.reading.locations import Locations
 from filters.errors import nearest
@@ -85,6 +86,17 @@ class DatasetSource:
             yield Entry(
                 f"{self._settings.split}#{row}", os.fsencode(self._settings.path), row, url=url, license=license_
             )
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of all columns."""
+        return list(self._loaded.column_names)
+
+    def records(self, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """List columns of every row; numbered labels become their names."""
+        labels = label_names(self._loaded.features.arrow_schema)
+        for record in self._loaded.with_format(None).select_columns(list(columns)):
+            yield {name: named(value, labels.get(name)) for name, value in record.items()}
 
     async def read(self, entry: Entry) -> Loaded:
         """Return the pictures of one row; a path, where one has no bytes, is looked up from the data set's folder."""

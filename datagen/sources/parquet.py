@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -74,6 +74,16 @@ class ParquetSource:
                     yield Entry(f"{name}#{row}", os.fsencode(path), row=number, row_group=group, **texts)
                     row += 1
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of all columns that any of the files has."""
+        files = files_of_kind(self._root, ".parquet")
+        return list(dict.fromkeys(name for path in files for name in open_parquet(path).schema_arrow.names))
+
+    def records(self, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """List columns of every row."""
+        return records_of(files_of_kind(self._root, ".parquet"), columns)
+
     async def read(self, entry: Entry) -> Loaded:
         """Return the pictures of one row."""
         try:
@@ -120,6 +130,40 @@ def kind_and_column(settings: SourceSettings) -> tuple[Literal["parquet", "table
             )
     refuse_unreadable(path, schema, column)
     return "table" if held[column] == "text" and not is_base64(file, column) else "parquet", column
+
+
+def records_of(files: Sequence[Path], columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """List columns of every row of files; numbered labels become their names where a file says them (ClassLabel).
+
+    Raises:
+        DatagenError: a file is damaged.
+    """
+    for path in files:
+        file = open_parquet(path)
+        names = [name for name in columns if name in file.schema_arrow.names]
+        labels = label_names(file.schema_arrow)
+        nothing = dict.fromkeys(columns)
+        try:
+            for batch in file.iter_batches(columns=names):
+                for record in batch.to_pylist() if names else [{}] * batch.num_rows:
+                    yield nothing | {name: named(value, labels.get(name)) for name, value in record.items()}
+        except (OSError, pa.ArrowException) as error:
+            raise DatagenError(f"source.path: {path} is damaged ({error}); write it anew, or move it away.") from error
+
+
+def label_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """Return the names of numbered labels, by column, where the table says them (the Hugging Face ClassLabel)."""
+    if b"huggingface" not in (schema.metadata or {}):
+        return {}
+    import datasets
+
+    features = datasets.Features.from_arrow_schema(schema)
+    return {name: feature.names for name, feature in features.items() if isinstance(feature, datasets.ClassLabel)}
+
+
+def named(value: Any, names: Sequence[str] | None) -> Any:
+    """Return the name of a numbered label, or the value itself where it has none."""
+    return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value
 
 
 def refuse_unreadable(path: Path, schema: pa.Schema, column: str) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +17,9 @@ from datagen.files.plain_names import plain_names
 from datagen.recipe import SourceSettings
 from datagen.sources import Entry, Loaded
 from datagen.sources.folder import files_of_kind
-from datagen.sources.parquet import COLUMNS_OF_LOCATIONS, open_parquet, refuse_unreadable
+from datagen.sources.parquet import COLUMNS_OF_LOCATIONS, open_parquet, records_of, refuse_unreadable
 from datagen.sources.reading.cells import holds
+from datagen.sources.reading.csv_tables import csv_options, csv_reason
 from datagen.sources.reading.locations import Locations, is_url, located
 from filters.errors import nearest
 
@@ -75,6 +76,26 @@ class TableSource:
                 for row in batch:
                     yield self._entry(*row)
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of all columns."""
+        return list(self._columns)
+
+    def records(self, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """List columns of every row, as text."""
+        if self._is_parquet:
+            yield from records_of(files_of_kind(self._table, ".parquet"), columns)
+            return
+        if not columns:
+            return
+        with self._opened() as (connection, name):
+            self._relation(connection, name, list(columns)).create_view("listing")
+            rows = connection.execute("SELECT * FROM listing")
+            place_of = {description[0]: place for place, description in enumerate(rows.description or ())}
+            while batch := rows.fetchmany(1024):
+                for row in batch:
+                    yield {column: row[place_of[column]] for column in columns}
+
     async def read(self, entry: Entry) -> Loaded:
         """Return the picture of the file or URL of one row."""
         return Loaded((await self._locations.read(entry.path),))
@@ -90,7 +111,10 @@ class TableSource:
             try:
                 yield connection, name
             except duckdb.Error as error:
-                reason = str(error).splitlines()[0].replace(name, str(self._table))
+                reason = str(error).splitlines()[0]
+                if self._table.suffix.lower() in (".csv", ".tsv"):
+                    reason = csv_reason(self._table, str(error))
+                reason = reason.replace(name, str(self._table))
                 raise DatagenError(
                     f"source.path: the table {self._table} cannot be read ({reason}). Tables are UTF-8: .csv and .tsv "
                     "with a header line, .jsonl with one object a line, or .parquet."
@@ -120,7 +144,8 @@ class TableSource:
         if self._is_parquet:
             return connection.from_arrow(self._batches(columns))
         if self._table.suffix.lower() in (".csv", ".tsv"):
-            return connection.read_csv(name, header=True, all_varchar=True, hive_partitioning=False)
+            options = csv_options(self._table)
+            return connection.read_csv(name, header=True, all_varchar=True, hive_partitioning=False, **options)
         types = dict.fromkeys(columns, "VARCHAR") or None
         return connection.read_json(name, columns=types, hive_partitioning=False)
 

@@ -19,7 +19,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from datagen.errors import DatagenError
-from datagen.jicvqa.benchmark.tables import ImageRow
+from datagen.jicvqa.benchmark.labelled import ImageRow
 from datagen.jicvqa.classes.lists import load_classes, shipped_images_per_subset
 from datagen.jicvqa.commands import app
 

@@ -9,24 +9,12 @@ import pytest
 
 from datagen.jicvqa.benchmark.ambiguity import OptionScore, read_ambiguous, write_scores
 from datagen.jicvqa.benchmark.stored import load_benchmark
+from datagen.jicvqa.classes.lists import load_classes
 from tests.conftest import TinyServer
 from tests.jicvqa.conftest import command, model_server, rows_of, write_parquet
 
-FLOWERS = [
-    "桜",
-    "梅",
-    "バラ",
-    "ユリ",
-    "キク",
-    "ダリア",
-    "フジ",
-    "つばき",
-    "コスモス",
-    "タンポポ",
-    "アサガオ",
-    "ヒマワリ",
-]
-COUNTS = {"jaflower30": dict.fromkeys(FLOWERS, 8)}
+FLOWERS = [name for name in load_classes().subsets["jaflower30"].names if name != "ラン"]
+COUNTS = {"jaflower30": dict.fromkeys(FLOWERS, 4)}
 
 
 def text_of(document: dict[str, Any]) -> str:
@@ -53,13 +41,13 @@ def test_every_wrong_option_is_put_to_the_model_once_with_the_picture(
         arguments = ("ambiguity", folder, "--model", "told", "--endpoint", served.endpoint)
         outcome = command(*arguments)
         assert outcome.code == 0, outcome.error
-        assert len(served.requests) == 96 * 3
+        assert len(served.requests) == len(FLOWERS) * 4 * 3
         assert all("image_url" in json.dumps(document) for document in served.requests)
         assert command(*arguments).code == 0
-        assert len(served.requests) == 96 * 3
+        assert len(served.requests) == len(FLOWERS) * 4 * 3
     questions = load_benchmark(folder).questions
     with_cherry = {q.id for q in questions if "桜" in q.choices and q.category != "桜"}
-    assert f"{len(with_cherry)} of 96 questions have a wrong option that is true too" in outcome.output
+    assert f"{len(with_cherry)} of 116 questions have a wrong option that is true too" in outcome.output
     found = read_ambiguous(folder.with_name("build-ambiguity") / "ambiguity.parquet", 4)
     assert found == dict.fromkeys(with_cherry, frozenset({"桜"}))
 
@@ -69,20 +57,21 @@ def test_build_moves_such_pictures_to_sets_without_the_option_and_keeps_the_bala
 ) -> None:
     folder, arguments = flower_build
     questions = load_benchmark(folder).questions
-    shown = [q for q in questions if "桜" in q.choices and q.category != "桜"]
-    some = {q.id for q in shown[::2]}
-    write_scores(tmp_path / "s.parquet", [OptionScore(i, "jaflower30", "", "桜", 5) for i in some])
+    free = {name: {q.category for q in questions if name not in q.choices} for name in FLOWERS}
+    also = next(n for n in FLOWERS if any(n in q.choices and q.category in free[n] for q in questions))
+    some = {q.id for q in [q for q in questions if also in q.choices and q.category != also][::2]}
+    write_scores(tmp_path / "s.parquet", [OptionScore(i, "jaflower30", "", also, 5) for i in some])
     outcome = command(*arguments, "--ambiguity", tmp_path / "s.parquet", "--out", tmp_path / "second")
     assert outcome.code == 0, outcome.error
     after = load_benchmark(tmp_path / "second").questions
-    left = [q for q in after if q.id in some and "桜" in q.choices]
-    # Classes with places in sets without 桜 have them filled with these pictures as far as they go.
-    places = Counter(q.category for q in questions if "桜" not in q.choices)
+    left = [q for q in after if q.id in some and also in q.choices]
+    # Classes with places in sets without the option have them filled with these pictures as far as they go.
+    places = Counter(q.category for q in questions if also not in q.choices)
     wanted = Counter(q.category for q in questions if q.id in some)
     assert len(left) == sum(max(count - places[name], 0) for name, count in wanted.items())
     assert len(left) < len(some)
     assert {q.id for q in after if q.ambiguous} == {q.id for q in left}
-    assert all(q.ambiguous == ("桜",) for q in left)
+    assert all(q.ambiguous == (also,) for q in left)
     assert (tmp_path / "second" / "design.json").read_bytes() == (folder / "design.json").read_bytes()
     document = json.loads((tmp_path / "second" / "build.json").read_text(encoding="utf-8"))
     assert document["ambiguous_questions"] == len(left)
@@ -110,7 +99,7 @@ def test_answers_that_are_no_score_are_counted_and_asked_again(flower_build: tup
     assert "options got no score; run the same command again" in outcome.output
     with model_server(lambda _: "2") as served:
         assert command("ambiguity", folder, "--model", "told", "--endpoint", served.endpoint).code == 0
-        assert 0 < len(served.requests) < 96
+        assert 0 < len(served.requests) < 116
 
 
 @pytest.mark.parametrize("content", [b"id,option\n", b""])

@@ -12,7 +12,8 @@ from datagen.jicvqa.audit.players.fixed import fixed_players
 from datagen.jicvqa.audit.players.learning import learning_players
 from datagen.jicvqa.audit.scopes import OVERALL, Audit, audit
 from datagen.jicvqa.audit.table import ceiling, credit, table_of
-from datagen.jicvqa.benchmark.build import make_questions, place_rows
+from datagen.jicvqa.benchmark.build import make_questions
+from datagen.jicvqa.benchmark.placing import place_rows
 from datagen.jicvqa.benchmark.questions import Question
 from datagen.jicvqa.benchmark.stored import Benchmark
 from datagen.jicvqa.classes.lists import load_classes
@@ -39,7 +40,9 @@ def vectors(seed: int) -> dict[str, Matrix]:
 def audited(method: Method) -> Audit:
     """Audit a build of the real shape whose ranking the players know, with another similarity beside it."""
     distractors = make_distractors(load_classes(), vectors(1), Ranker(kind="llm", model="vectors"), method)
-    questions, _ = make_questions(place_rows(rows_of(uneven_counts()), distractors, "table"), distractors, seed=3)
+    questions, _ = make_questions(
+        place_rows(rows_of(uneven_counts()), distractors.lists, "the table").rows, distractors, seed=3
+    )
     assert len(questions) == 7654
     return audit(Benchmark(Path("build"), questions, distractors, None), Gates(), {"other": vectors(2)})
 

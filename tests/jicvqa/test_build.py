@@ -165,7 +165,7 @@ def test_an_image_column_of_another_type_is_a_sentence(distractors_file: Path, t
     found = pq.read_table(table).drop_columns("image")
     pq.write_table(found.append_column("image", pa.array([[0.5]] * len(found))), table)
     outcome = command("build", "--images", table, "--distractors", distractors_file, "--out", tmp_path / "build")
-    assert "the column 'image' is of the type list<element: double>, which holds no pictures" in outcome.error
+    assert "is of the type list<element: double>, which holds no pictures" in outcome.error
 
 
 def test_unreadable_pictures_are_left_out_before_the_balance(distractors_file: Path, tmp_path: Path) -> None:
@@ -205,15 +205,16 @@ def test_a_folder_with_other_things_is_never_replaced(
 @pytest.mark.parametrize(
     ("table", "says"),
     [
-        ("id,category\n1,サクラ\n", "'サクラ' is not in the class lists"),
+        ("id,category\n1,ハクサイ\n2,桜\n3,ハクサイ\n", "2 rows have labels that are in none of the class lists"),
+        ("id,category\n1,ハクサイ\n2,ニンジン\n3,ハクサイ\n", "'ハクサイ' (2), 'ニンジン' (1)"),
         ("id,category\n1,スーパーマーケツト\n", "did you mean 'スーパーマーケット'?"),
         ("id,category\n1,桜\n2,梅\n1,バラ\n", "the id '1' stands in row 1 and in row 3"),
         ("id,category\n1,桜\n2,梅\n3,バラ\n", "only 3 of 30 classes have images"),
         ("id,kind\n1,桜\n", "has no column 'category'"),
         ("id,category\n1,\n", "row 1: category"),
         ("id,category\n", "has no rows"),
-        ("id,category\n1,桜,梅\n", "more fields than columns"),
-        ("id,category,subset\n1,桜,jafood101\n", "'桜' is not in the class lists"),
+        ("id,category\n1,桜,梅\n", "a row has more or fewer fields than the header"),
+        ("id,category,subset\n1,桜,jafood101\n", "'桜' (1)"),
     ],
 )
 def test_bad_tables_end_in_a_sentence_and_leave_nothing(
@@ -222,7 +223,8 @@ def test_bad_tables_end_in_a_sentence_and_leave_nothing(
     folder = tmp_path / "work"
     folder.mkdir()
     (folder / "t.csv").write_text(table, encoding="utf-8")
-    outcome = command("build", "--images", folder / "t.csv", "--distractors", distractors_file, "--out", folder / "out")
+    build = ("build", "--images", folder / "t.csv", "--without-pictures", "--distractors", distractors_file)
+    outcome = command(*build, "--out", folder / "out")
     assert outcome.code == 2
     assert says in outcome.error
     assert [path.name for path in folder.iterdir()] == ["t.csv"]
@@ -235,10 +237,10 @@ def test_a_table_in_another_encoding_or_cut_short_ends_in_a_sentence(
     rows = "".join(f"{number},bird\n" for number in range(3000))
     (tmp_path / "sjis.csv").write_bytes(f"id,category\n{rows}".encode() + "3000,桜\n".encode("shift_jis"))
     outcome = command("build", "--images", tmp_path / "sjis.csv", *arguments)
-    assert (outcome.code, "UTF-8" in outcome.error) == (2, True)
+    assert (outcome.code, "it is in Shift_JIS; write it in UTF-8" in outcome.error) == (2, True)
     (tmp_path / "cut.parquet").write_bytes(small_table.read_bytes()[:-100])
     outcome = command("build", "--images", tmp_path / "cut.parquet", *arguments)
-    assert (outcome.code, "cannot be read" in outcome.error) == (2, True)
+    assert (outcome.code, "is no readable Parquet file" in outcome.error) == (2, True)
 
 
 def test_a_damaged_build_ends_in_a_sentence(small_build: Path) -> None:
@@ -264,7 +266,13 @@ def test_a_crash_while_writing_leaves_nothing(
 def test_a_table_without_pictures_becomes_the_published_csvs(distractors_file: Path, tmp_path: Path) -> None:
     table = write_csv(tmp_path / "t.csv", rows_of(SMALL))
     out = tmp_path / "build"
-    assert command("build", "--images", table, "--distractors", distractors_file, "--out", out).code == 0
+    build = ("build", "--images", table, "--distractors", distractors_file, "--out", out)
+    outcome = command(*build)
+    assert outcome.code == 2
+    assert "48 of 48 pictures of" in outcome.error
+    assert "--download" in outcome.error
+    assert not out.exists()
+    assert command(*build, "--without-pictures").code == 0
     assert not (out / "llm_jp_eval_mm").exists()
     assert "image" not in pq.read_schema(out / "jic_vqa.parquet").names
     assert len(load_benchmark(out).questions) == 48

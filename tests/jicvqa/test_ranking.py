@@ -216,7 +216,7 @@ def test_llm_without_an_endpoint_is_refused(lists: Path) -> None:
     ("content", "says"),
     [
         ("[", "not valid JSON"),
-        ('["桜"]', "write an object of subsets"),
+        ('"桜"', "write an object of subsets"),
         ('{"花": ["桜", "梅", "バラ"]}', "花: it has 3 classes, but a question needs 4"),
         ('{"花": ["桜", "梅", "バラ", "桜"]}', "are one name"),
         ('{"花": ["桜", "サクラ", "バラ", "ユリ", "キク"]}', "桜/サクラ name the same thing"),

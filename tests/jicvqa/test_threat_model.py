@@ -14,9 +14,10 @@ import pytest
 from datagen.jicvqa.audit.players.whole_table import even_cells, whole_table_players
 from datagen.jicvqa.audit.table import credit, table_of
 from datagen.jicvqa.benchmark.arrangement import arrange, key_of_draws, place_of, secrecy
-from datagen.jicvqa.benchmark.build import make_questions, place_rows
+from datagen.jicvqa.benchmark.build import make_questions
+from datagen.jicvqa.benchmark.labelled import ImageRow
+from datagen.jicvqa.benchmark.placing import place_rows
 from datagen.jicvqa.benchmark.questions import Question
-from datagen.jicvqa.benchmark.tables import ImageRow
 from datagen.jicvqa.classes.lists import parse_classes
 from datagen.jicvqa.distractors.design import Design, mutual_design
 from datagen.jicvqa.distractors.document import lexical_matrices, lexical_ranker, make_distractors
@@ -31,7 +32,7 @@ def questions_of(classes: int, pictures: int, seed: int) -> list[Question]:
     lists = parse_classes({"s": list(CHARACTERS[:classes])}, "the lists")
     distractors = make_distractors(lists, lexical_matrices(lists), lexical_ranker(), "mutual")
     rows = rows_of({"s": dict.fromkeys(CHARACTERS[:classes], pictures)}, seed)
-    return make_questions(place_rows(rows, distractors, "the table"), distractors, seed)[0]
+    return make_questions(place_rows(rows, distractors.lists, "the table").rows, distractors, seed)[0]
 
 
 def with_even_positions(questions: Sequence[Question], seed: int) -> list[Question]:
@@ -138,7 +139,7 @@ def test_a_table_of_few_bits_is_solved_by_who_tries_all_labels_and_the_build_say
     lists, table = tmp_path / "c.json", tmp_path / "t.csv"
     lists.write_text('{"s": ["甲", "乙", "丙", "丁"]}', encoding="utf-8")
     rows = [ImageRow(number=number, id=str(number), category=label) for number, label in enumerate(true)]
-    distractors = ("--distractors", tmp_path / "d.json")
+    distractors = ("--without-pictures", "--distractors", tmp_path / "d.json")
     assert command("distractors", "--classes", lists, "--out", tmp_path / "d.json").code == 0
     outcome = command("build", "--images", write_csv(table, rows), *distractors, "--out", tmp_path / "b")
     assert "leaves only 11 bits of its labels open" in outcome.output
@@ -151,7 +152,15 @@ def test_two_tables_of_the_same_pictures_tell_on_each_other_and_compare_says_so(
     table = write_csv(tmp_path / "t.csv", rows)
     assert command("distractors", "--classes", lists, "--out", tmp_path / "d.json").code == 0
     for seed in (1, 2):
-        arguments = ("--distractors", tmp_path / "d.json", "--out", tmp_path / str(seed), "--seed", seed)
+        arguments = (
+            "--without-pictures",
+            "--distractors",
+            tmp_path / "d.json",
+            "--out",
+            tmp_path / str(seed),
+            "--seed",
+            seed,
+        )
         assert command("build", "--images", table, *arguments).code == 0
     outcome = command("compare", tmp_path / "1", tmp_path / "2", "--out", tmp_path / "c.json")
     assert "who has both tables is right" in outcome.output

@@ -6,7 +6,7 @@ appears whole, by rename.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,12 @@ from datagen.errors import DatagenError
 from datagen.files.writing import appearing_folder, digest_of, json_text
 from datagen.jicvqa.benchmark import editions
 from datagen.jicvqa.benchmark.arrangement import arrange, key_of_draws, place_of, secrecy
+from datagen.jicvqa.benchmark.labelled import ImageRow
 from datagen.jicvqa.benchmark.pictures import Gathered, LostPicture, Scratch
 from datagen.jicvqa.benchmark.questions import Question
-from datagen.jicvqa.benchmark.tables import ImageRow
 from datagen.jicvqa.distractors.design import Design, nearest_design
 from datagen.jicvqa.distractors.document import Distractors, counts_of, named_sets
 from datagen.version import VERSION
-from filters.errors import nearest
 
 
 @dataclass(frozen=True)
@@ -39,41 +38,13 @@ class Built:
     manifest: dict[str, Any]
 
 
-def place_rows(rows: Sequence[ImageRow], distractors: Distractors, shown: str) -> dict[str, list[ImageRow]]:
-    """Return the rows by subset.
-
-    Raises:
-        DatagenError: a category is in no class list, or in several; or a subset is not known.
-    """
-    lists = distractors.lists
-    known = {name for subset in lists.subsets.values() for name in subset.names}
-    placed: dict[str, list[ImageRow]] = {name: [] for name in lists.subsets}
-    for row in rows:
-        subsets = [row.subset] if row.subset else lists.subset_of(row.category)
-        if len(subsets) > 1:
-            raise DatagenError(
-                f"{shown}, row {row.number + 1}: '{row.category}' is a class of {' and '.join(subsets)}; add a column "
-                "'subset' that says which is meant."
-            )
-        if subsets and subsets[0] not in placed:
-            raise DatagenError(f"{shown}, row {row.number + 1}: subset '{subsets[0]}': {nearest(subsets[0], placed)}.")
-        if not subsets or row.category not in lists.subsets[subsets[0]].names:
-            candidates = lists.subsets[subsets[0]].names if subsets else known
-            raise DatagenError(
-                f"{shown}, row {row.number + 1} (id {row.id}): the class '{row.category}' is not in the class lists; "
-                f"{_nearest_few(row.category, candidates)}. Correct the row, or add the class to the lists and make "
-                "the distractors again."
-            )
-        placed[subsets[0]].append(row)
-    return {name: own for name, own in placed.items() if own}
-
-
 def make_questions(
     placed: Mapping[str, Sequence[ImageRow]],
     distractors: Distractors,
     seed: int,
     gathered: Mapping[str, Gathered] | None = None,
     ambiguous: Mapping[str, frozenset[str]] | None = None,
+    advance: Callable[[], None] = lambda: None,
 ) -> tuple[list[Question], dict[str, Design]]:
     """Balance the design for the rows at hand, and write their questions.
 
@@ -84,6 +55,7 @@ def make_questions(
         gathered: what is known of the pictures, by id.
         ambiguous: by id, wrong options that are true of the picture too. They are kept out of its question where the
             design has room for that, and stand in `Question.ambiguous` where it has none.
+        advance: called when a subset is done.
 
     Raises:
         DatagenError: a subset has no design.
@@ -117,6 +89,7 @@ def make_questions(
             )
             for row in sorted(rows, key=lambda row: place_of(row.id, key))
         ]
+        advance()
     return questions, designs
 
 
@@ -278,9 +251,3 @@ Distractors: `{manifest["method"]}`, ranked by `{ranker}`; seed {manifest["seed"
 | --- | ---: | ---: | ---: | ---: |
 {rows}
 """
-
-
-def _nearest_few(name: str, candidates: Sequence[str] | set[str]) -> str:
-    """Return the nearest class name; the whole list would be too long for a message."""
-    clause = nearest(name, candidates)
-    return clause.split("? (")[0] + "?" if clause.startswith("did you mean") else "none is near to it"

@@ -10,8 +10,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, Self
 
@@ -21,12 +20,11 @@ from datagen.errors import DatagenError
 from datagen.event_loops import run_to_end
 from datagen.failures import Failure
 from datagen.files.writing import write_bytes
-from datagen.jicvqa.benchmark.tables import ImageRow, Table
+from datagen.jicvqa.benchmark.labelled import ImageRow, Labelled
 from datagen.pictures.colours import in_srgb
 from datagen.pictures.picture import Picture, prepare
 from datagen.recipe import Images
 from datagen.sources.folder import read_file
-from datagen.sources.reading.locations import is_url, located
 
 THUMBNAIL = (224, 224)
 """The size, in pixels, to which llm-jp-eval-mm shrinks every picture before a model sees it."""
@@ -37,10 +35,11 @@ _GONE = frozenset(f"HTTP {status}" for status in (401, 403, 404, 410, 451))
 
 
 class Gathered(NamedTuple):
-    """What is known of one picture that was read: its hash, and where its bytes stand in the scratch file."""
+    """What is known of one picture that was read: its hashes, and where its bytes stand in the scratch file."""
 
     phash: str
     suffix: str
+    sha256: str
     picture: tuple[int, int]
     thumbnail: tuple[int, int]
 
@@ -80,9 +79,13 @@ class Scratch:
         return self._file.read(extent[1])
 
 
+ReadPicture = Callable[[ImageRow], Awaitable[bytes]]
+"""Returns the bytes of a row's picture, or raises Failure."""
+
+
 def gather(
     rows: Sequence[ImageRow],
-    read: Callable[[ImageRow], bytes],
+    read: ReadPicture,
     scratch: Scratch,
     advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[dict[str, Gathered], list[LostPicture]]:
@@ -90,7 +93,7 @@ def gather(
 
     Args:
         rows: the rows.
-        read: returns the bytes of a row's picture, or raises Failure.
+        read: reads one.
         scratch: takes the bytes.
         advance: told of finished rows.
 
@@ -99,52 +102,51 @@ def gather(
     """
     gathered: dict[str, Gathered] = {}
     lost: list[LostPicture] = []
-    with ThreadPoolExecutor() as pool:
+
+    async def prepared(row: ImageRow) -> tuple[Picture, bytes]:
+        return await asyncio.to_thread(_checked, await read(row))
+
+    async def run() -> None:
         for start in range(0, len(rows), _AHEAD):
             chunk = rows[start : start + _AHEAD]
-            futures = []
-            for row in chunk:
-                try:
-                    futures.append(pool.submit(_checked, read(row)))
-                except Failure as failure:
-                    futures.append(pool.submit(_raise, failure))
-            for row, future in zip(chunk, futures, strict=True):
-                try:
-                    picture, thumbnail = future.result()
-                except Failure as failure:
-                    lost.append(LostPicture(row.id, row.url, failure.message))
-                    continue
-                gathered[row.id] = Gathered(
-                    picture.phash, picture.suffix, scratch.add(picture.data), scratch.add(thumbnail)
-                )
+            found = await asyncio.gather(*map(prepared, chunk), return_exceptions=True)
+            for row, outcome in zip(chunk, found, strict=True):
+                if isinstance(outcome, Failure):
+                    lost.append(LostPicture(row.id, row.url, outcome.message))
+                elif isinstance(outcome, BaseException):
+                    raise outcome
+                else:
+                    picture, thumbnail = outcome
+                    gathered[row.id] = Gathered(
+                        picture.phash,
+                        picture.suffix,
+                        hashlib.sha256(picture.data).hexdigest(),
+                        scratch.add(picture.data),
+                        scratch.add(thumbnail),
+                    )
             advance(len(chunk))
+
+    run_to_end(run())
     return gathered, lost
 
 
-def reader_of(table: Table, folder: Path, cache: Path | None) -> Callable[[ImageRow], bytes]:
-    """Return what reads the picture of a row: from the table, from a file, or from the download cache."""
+def reader_of(labelled: Labelled, cache: Path | None) -> ReadPicture:
+    """Return what reads the picture of a row: from its source, or from the download cache."""
 
-    def read(row: ImageRow) -> bytes:
-        location = row.path
-        if table.embedded:
-            try:
-                found = table.picture(row.number)
-            except (OSError, ValueError) as error:  # pyarrow raises its own kinds of both
-                raise Failure("unreadable", f"the table cannot be read here: {str(error)[:100]}") from error
-            if isinstance(found, bytes):
-                return found
-            location = found
-        if is_url(location):
-            raise Failure("unreadable", f"{location[:200]} is a URL: put it in the column 'url', and use --download")
-        path = located(location, folder) if location else None
-        if cache and row.url and path is None:
-            path = os.fsencode(cache_path(cache, row.url))
-        if path is None:
-            raise Failure("unreadable", "there is neither a path nor a URL")
+    async def read(row: ImageRow) -> bytes:
+        source, entry = labelled.pictures[row.number]
+        url = labelled.pictures[row.number].url
+        if url:
+            if cache is None:
+                raise Failure("unreadable", f"{url[:200]} is a URL; --download fetches it")
+            return await asyncio.to_thread(read_file, os.fsencode(cache_path(cache, url)), _LIMITS.max_bytes)
         try:
-            return read_file(path, _LIMITS.max_bytes)
+            found = (await source.read(entry)).pictures
         except Failure as failure:
-            raise Failure(failure.failure_class, f"{location or row.url}: {failure.message}") from failure
+            raise Failure(failure.failure_class, f"{entry.key}: {failure.message}") from failure
+        if len(found) != 1:
+            raise Failure("unreadable", f"the row holds {len(found)} pictures; a question is about one")
+        return found[0]
 
     return read
 
@@ -246,7 +248,3 @@ def _checked(data: bytes) -> tuple[Picture, bytes]:
         small = in_srgb(image, image.info.get("icc_profile"), image.mode).resize(THUMBNAIL)
         small.save(encoded, "JPEG", quality=95)
     return picture, encoded.getvalue()
-
-
-def _raise(failure: Failure) -> tuple[Picture, bytes]:
-    raise failure

@@ -1,10 +1,13 @@
 """Reading a benchmark back: a build of ours, or the published CSVs, whose choices stand in the question text."""
 
 import csv
-from collections.abc import Callable, Mapping
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,7 +16,12 @@ from datagen.failures import Failure
 from datagen.jicvqa.benchmark.questions import Question, UnreadableQuestionError, read_question
 from datagen.jicvqa.classes.lists import ClassLists, load_classes
 from datagen.jicvqa.distractors.document import Distractors, load_distractors
+from datagen.sources.reading.cells import holds, pictures_in
+from datagen.sources.reading.row_groups import ColumnReader
 from filters.errors import sentence
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 
 class _StoredQuestion(BaseModel):
@@ -109,23 +117,34 @@ def _explicit(table: Path) -> tuple[list[Question], Callable[[str], bytes] | Non
     questions = [_question(table, number, record) for number, record in enumerate(records, start=1)]
     if "image" not in names:
         return questions, None
-    number_of = {question.id: number for number, question in enumerate(questions)}
-    from datagen.jicvqa.benchmark.tables import open_table
-
-    opened = open_table(str(table))
-    if not opened.embedded:
+    if holds(file.schema_arrow.field("image").type) != "pictures":
         raise DatagenError(f"{table}: the column image holds no pictures; it was not made by `datagen jicvqa build`.")
+    return questions, _pictures(table, file, questions)
+
+
+def _pictures(table: Path, file: "pq.ParquetFile", questions: Sequence[Question]) -> Callable[[str], bytes]:
+    """Return what reads the picture of a question by its id."""
+    groups = range(file.metadata.num_row_groups)
+    ends = list(accumulate(file.metadata.row_group(group).num_rows for group in groups))
+    number_of = {question.id: number for number, question in enumerate(questions)}
+    images = ColumnReader("image")
 
     def picture(identity: str) -> bytes:
+        number = number_of[identity]
+        group = bisect_right(ends, number)
         try:
-            data = opened.picture(number_of[identity])
+            cell = images.cell(os.fsencode(table), group, number - (ends[group - 1] if group else 0))
+            data = pictures_in(cell)[0]
         except Failure as failure:
             raise DatagenError(f"{table}, question {identity}: {failure.message}.") from failure
+        except (OSError, ValueError) as error:  # pyarrow raises its own kinds of both
+            reason = " ".join(str(error).split())[:100]
+            raise DatagenError(f"{table}, question {identity}: the picture cannot be read ({reason}).") from error
         if isinstance(data, str):
             raise DatagenError(f"{table} has no picture for the question {identity}, only its path; build it again.")
         return data
 
-    return questions, picture
+    return picture
 
 
 def _question(table: Path, number: int, record: Mapping[str, Any]) -> Question:

@@ -1,16 +1,19 @@
 """Class lists: the closed lists of answers, by subset, with the word that the question uses.
 
-A list file is JSON, `{subset: [names]}` or `{subset: {"word": "花", "classes": [...]}}`; a class is a name or
+A list file is JSON or YAML, `{subset: [names]}` or `{subset: {"word": "花", "classes": [...]}}`; a class is a name or
 `{"name": …, "reading": …, "aliases": [...]}`, and `"apart": [[names], …]` keeps names from sharing a question. Keys
-that start with an underscore are notes.
+that start with an underscore are notes. A bare list, or a text file with a name a line, is one subset, which is called
+as the file is.
 """
 
 import json
+from collections.abc import Mapping
 from importlib import resources
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from datagen.errors import DatagenError
@@ -48,6 +51,8 @@ class Subset(BaseModel):
             question.
         apart: groups of names no two of which ever share a question, since both can be right for one picture: synonyms,
             kinds of one another, what is served together (パスタ/スパゲッティ, 寿司/刺身).
+        groups: by what they have in common, names that look or are alike (麺類: そば, うどん); a name may
+            be in several.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,6 +61,7 @@ class Subset(BaseModel):
     classes: tuple[LabelClass, ...]
     distinct: tuple[tuple[str, str], ...] = ()
     apart: tuple[tuple[str, ...], ...] = ()
+    groups: dict[str, tuple[str, ...]] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,6 +108,11 @@ class Subset(BaseModel):
                 raise ValueError(f"apart: '{unknown[0]}' is no class of the list: {nearest(unknown[0], self.names)}")
             if len(set(group)) < 2:
                 raise ValueError(f"apart: a group needs two different names, not {list(group)}")
+        for title, group in self.groups.items():
+            if unknown := [name for name in group if name not in self.names]:
+                raise ValueError(
+                    f"groups: '{unknown[0]}' of '{title}' is no class of the list: {nearest(unknown[0], self.names)}"
+                )
         return self
 
 
@@ -143,22 +154,38 @@ def shipped_images_per_subset() -> dict[str, int]:
 
 
 def load_classes(path: Path | None = None) -> ClassLists:
-    """Load class lists from a JSON file, or the lists of JIC-VQA that ship with datagen.
+    """Load class lists from a JSON, YAML or text file, or the lists of JIC-VQA that ship with datagen.
 
     Raises:
         DatagenError: the file cannot be read, or a list cannot make questions.
     """
     shown = str(path) if path else "the shipped class lists"
     try:
-        text = path.read_text(encoding="utf-8") if path else _shipped().read_text(encoding="utf-8")
-        document = json.loads(text)
+        text = path.read_text(encoding="utf-8-sig") if path else _shipped().read_text(encoding="utf-8")
+        document = _document(path.suffix.lower() if path else ".json", text)
     except OSError as error:
         raise DatagenError(
-            f"The class lists {shown} cannot be read: {error.strerror}. Give the path of a JSON file."
+            f"The class lists {shown} cannot be read: {error.strerror}. Give the path of a JSON, YAML or text file."
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise DatagenError(f"The class lists {shown} are not valid JSON: {error}.") from error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        kind = "YAML" if isinstance(error, yaml.YAMLError) else "JSON"
+        raise DatagenError(f"The class lists {shown} are not valid {kind}: {' '.join(str(error).split())}.") from error
+    if path and isinstance(document, list) and document and all(isinstance(item, str | dict) for item in document):
+        document = {path.stem: document}
     return parse_classes(document, shown)
+
+
+def lists_of_labels(counts: Mapping[str, Mapping[str, int]]) -> ClassLists:
+    """Return class lists of the labels that pictures have, the most frequent first.
+
+    Args:
+        counts: by subset and label, how many pictures.
+
+    Raises:
+        DatagenError: a list cannot make questions.
+    """
+    document = {name: sorted(own, key=lambda label: (-own[label], label)) for name, own in counts.items()}
+    return parse_classes(document, "the labels of the pictures")
 
 
 def parse_classes(document: Any, shown: str) -> ClassLists:
@@ -169,13 +196,19 @@ def parse_classes(document: Any, shown: str) -> ClassLists:
     """
     if not isinstance(document, dict):
         raise DatagenError(f"{shown}: write an object of subsets, {{subset: [class names]}}.")
-    subsets = {name: _subset(name, entry) for name, entry in document.items() if not name.startswith("_")}
+    subsets = {name: _subset(name, entry) for name, entry in document.items() if not str(name).startswith("_")}
     if not subsets:
         raise DatagenError(f"{shown} has no subsets; write {{subset: [class names]}}.")
     try:
         return ClassLists.model_validate({"subsets": subsets, "source": str(document.get("_source", ""))})
     except ValidationError as error:
         raise DatagenError(f"{shown}: {sentence(error, ClassLists).removeprefix('subsets.')}") from error
+
+
+def _document(suffix: str, text: str) -> Any:
+    if suffix == ".txt":
+        return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return yaml.safe_load(text) if suffix in (".yaml", ".yml") else json.loads(text)
 
 
 def _subset(name: str, entry: object) -> object:

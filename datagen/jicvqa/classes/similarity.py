@@ -36,6 +36,33 @@ def lexical_similarity(names: Sequence[str]) -> Matrix:
     return matrix
 
 
+GROUP_WEIGHT = 0.6
+"""How much common groups count beside the names, where a class list has groups."""
+
+
+def similarity_of_names(subset: Subset) -> Matrix:
+    """Return how alike the classes are by their names and, where the list has them, by their groups.
+
+    Two classes are the more alike the more of their groups they share, small groups telling more than large ones: the
+    cosine of their groups, each weighted by log(n / its size).
+
+    Returns:
+        An (n, n) symmetric matrix.
+    """
+    names = lexical_similarity(subset.names)
+    if not subset.groups:
+        return names
+    index_of = {name: index for index, name in enumerate(subset.names)}
+    membership = np.zeros((len(index_of), len(subset.groups)))
+    for column, group in enumerate(subset.groups.values()):
+        membership[[index_of[name] for name in group], column] = np.log(len(index_of) / len(set(group)))
+    lengths = np.linalg.norm(membership, axis=1, keepdims=True)
+    membership /= np.where(lengths > 0, lengths, 1.0)
+    groups = membership @ membership.T
+    np.fill_diagonal(groups, 0.0)
+    return np.asarray((1 - GROUP_WEIGHT) * names + GROUP_WEIGHT * groups.clip(0, 1))
+
+
 def mutual(similarity: Matrix) -> Matrix:
     """Return the mean of both directions.
 

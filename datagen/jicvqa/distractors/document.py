@@ -16,7 +16,13 @@ from datagen.console import pasteable
 from datagen.errors import DatagenError
 from datagen.files.writing import json_text
 from datagen.jicvqa.classes.lists import CHOICES, ClassLists, Subset
-from datagen.jicvqa.classes.similarity import LEXICAL_WEIGHTS, Matrix, forbidden_pairs, lexical_similarity
+from datagen.jicvqa.classes.similarity import (
+    GROUP_WEIGHT,
+    LEXICAL_WEIGHTS,
+    Matrix,
+    forbidden_pairs,
+    similarity_of_names,
+)
 from datagen.jicvqa.distractors.design import Counts, Design, mutual_design, mutual_shares, nearest_design
 from filters.errors import sentence
 
@@ -136,12 +142,12 @@ class Distractors(_Part):
 
 def lexical_ranker() -> Ranker:
     """Return the description of the lexical ranker."""
-    return Ranker(kind="lexical", weights=LEXICAL_WEIGHTS)
+    return Ranker(kind="lexical", weights=LEXICAL_WEIGHTS | {"groups": GROUP_WEIGHT})
 
 
 def lexical_matrices(lists: ClassLists) -> dict[str, Matrix]:
-    """Return the lexical similarity of every subset."""
-    return {name: lexical_similarity(subset.names) for name, subset in lists.subsets.items()}
+    """Return the similarity of names and groups of every subset."""
+    return {name: similarity_of_names(subset) for name, subset in lists.subsets.items()}
 
 
 def make_distractors(

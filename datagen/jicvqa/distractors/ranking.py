@@ -72,6 +72,9 @@ class _Asked(NamedTuple):
     own: int
     order: int
 
+    def __hash__(self) -> int:
+        return hash((self.subset_name, self.own, self.order))
+
     @property
     def name(self) -> str:
         return self.subset.names[self.own]

@@ -4,9 +4,9 @@ from collections import Counter
 from pathlib import Path
 
 from datagen.console import pasteable
-from datagen.errors import DatagenError
 from datagen.files.writing import write_text
-from datagen.jicvqa.benchmark.tables import open_table, read_rows
+from datagen.jicvqa.benchmark.labelled import Labels, read_labelled
+from datagen.jicvqa.benchmark.placing import place_rows
 from datagen.jicvqa.classes.lists import ClassLists, load_classes
 from datagen.jicvqa.distractors import document as distractors_file
 from datagen.jicvqa.distractors.document import Distractors, Method
@@ -60,14 +60,5 @@ def _say_ranked(ranked: Ranking, made: Distractors) -> None:
 
 def _counts(table: str, lists: ClassLists) -> dict[str, Counter[str]]:
     """Count the classes of a table, by subset."""
-    opened = open_table(table)
-    counts: dict[str, Counter[str]] = {name: Counter() for name in lists.subsets}
-    for row in read_rows(opened, table):
-        subsets = [row.subset] if row.subset in counts else lists.subset_of(row.category)
-        if len(subsets) != 1:
-            raise DatagenError(
-                f"{table}, row {row.number + 1}: the class '{row.category}' must be in exactly one class list, and it "
-                f"is in {len(subsets)}."
-            )
-        counts[subsets[0]][row.category] += 1
-    return counts
+    placed = place_rows(read_labelled(table, Labels("all")).rows, lists, table).rows
+    return {name: Counter(row.category for row in placed.get(name, ())) for name in lists.subsets}
