@@ -1,5 +1,6 @@
 """The commands `datagen jicvqa …`; what they do is in the modules beside this one."""
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from datagen import access
+from datagen.errors import DatagenError
 
 if TYPE_CHECKING:
     from datagen.jicvqa.models import ModelServer
@@ -29,6 +31,8 @@ class RankerName(StrEnum):
 
     lexical = "lexical"
     llm = "llm"
+    images = "images"
+    file = "file"
 
 
 class FormName(StrEnum):
@@ -44,40 +48,59 @@ Endpoint = Annotated[
 Model = Annotated[str, typer.Option(help="The model's name at the endpoint, or what a local vLLM is to load.")]
 KeyEnvironment = Annotated[str, typer.Option(help="The environment variable with the endpoint's API key.")]
 InFlight = Annotated[int, typer.Option(min=1, help="Requests at once.")]
+ExtraBody = Annotated[str, typer.Option(help="Further fields of every request, as a JSON object.")]
 
 
 @app.command()
 def distractors(
     out: Annotated[Path, typer.Option(help="The distractors file to write (JSON).")],
-    classes: Annotated[Path | None, typer.Option(help="Class lists (JSON); by default those of JIC-VQA.")] = None,
+    classes: Annotated[
+        Path | None, typer.Option(help="Class lists (JSON, YAML, a name a line); by default those of JIC-VQA.")
+    ] = None,
+    classes_from: Annotated[str | None, typer.Option(help="A table whose labels are the classes.")] = None,
+    word: Annotated[str, typer.Option(help="What the questions ask for, 花 or 食べ物; with --classes-from.")] = "",
     method: Annotated[MethodName, typer.Option(help="mutual holds blind players at chance.")] = MethodName.mutual,
     ranker: Annotated[
         RankerName | None, typer.Option(help="By default llm when an endpoint or model is given, else lexical.")
+    ] = None,
+    images: Annotated[str | None, typer.Option(help="The table whose pictures are compared (images).")] = None,
+    similarity: Annotated[
+        Path | None, typer.Option(help="Similarities of your own: CSV (square, or first,second,similarity) or .npy.")
     ] = None,
     counts: Annotated[
         str | None, typer.Option(help="A table with a category a row, to design for its class counts.")
     ] = None,
     orders: Annotated[int, typer.Option(min=1, help="Shuffled candidate orders a class (llm).")] = 3,
     picks: Annotated[int, typer.Option(min=3, help="Neighbours named in each order (llm).")] = 12,
+    both_true: Annotated[
+        bool, typer.Option(help="Ask which classes can be right for one picture, and keep them apart (llm).")
+    ] = True,
     seed: Annotated[int, typer.Option(help="Of the candidate orders and of sampling (llm).")] = 0,
     endpoint: Endpoint = None,
     model: Model = "",
     api_key_env: KeyEnvironment = "",
     in_flight: InFlight = 32,
+    extra_body: ExtraBody = "",
 ) -> None:
     """Rank similar classes and design the option sets."""
     from datagen.jicvqa.distractors.ranking import RankingChoice
-    from datagen.jicvqa.runs.distractors import make_distractors
+    from datagen.jicvqa.runs.distractors import DistractorsChoice, make_distractors
 
-    by_model = ranker is RankerName.llm or (ranker is None and bool(endpoint or model))
-    make_distractors(
-        out,
-        classes,
+    if ranker is None:
+        by_model = RankerName.llm if endpoint or model else RankerName.lexical
+        ranker = RankerName.file if similarity else by_model
+    choice = DistractorsChoice(
         method.value,
+        ranker.value,
+        classes,
+        classes_from,
+        word,
         counts,
-        RankingChoice(orders, picks, seed) if by_model else None,
-        _server(endpoint, model, api_key_env, in_flight),
+        RankingChoice(orders, picks, seed, both_true),
+        images,
+        similarity,
     )
+    make_distractors(out, choice, _server(endpoint, model, api_key_env, in_flight, extra_body))
 
 
 @app.command()
@@ -145,11 +168,12 @@ def ambiguity(
     ambiguous_from: Annotated[int, typer.Option(min=2, max=5, help="The score from which an option is true.")] = 4,
     api_key_env: KeyEnvironment = "",
     in_flight: InFlight = 64,
+    extra_body: ExtraBody = "",
 ) -> None:
     """Ask a vision-language model which wrong options are true of their picture as well (1 to 5)."""
     from datagen.jicvqa.runs.evaluation import check_ambiguity
 
-    server = _server(endpoint, model, api_key_env, in_flight)
+    server = _server(endpoint, model, api_key_env, in_flight, extra_body)
     if not check_ambiguity(folder, out, server, ambiguous_from):
         raise typer.Exit(1)
 
@@ -166,11 +190,12 @@ def audit(
     api_key_env: KeyEnvironment = "",
     in_flight: InFlight = 32,
     questions: Annotated[int, typer.Option(min=1, help="Questions a subset for the text-only model.")] = 200,
+    extra_body: ExtraBody = "",
 ) -> None:
     """Look for leaks, uneven positions, confusable names and duplicates; exits with 1 when a gate fails."""
     from datagen.jicvqa.runs.audit import audit_benchmark
 
-    server = _server(endpoint, model, api_key_env, in_flight)
+    server = _server(endpoint, model, api_key_env, in_flight, extra_body)
     if not audit_benchmark(folder, out, gates, classes, distractors, server, questions):
         raise typer.Exit(1)
 
@@ -200,24 +225,33 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
     api_key_env: KeyEnvironment = "",
     in_flight: InFlight = 64,
+    extra_body: ExtraBody = "",
 ) -> None:
     """Put the questions to a model and score its answers; without --endpoint vLLM serves the model here."""
     from datagen.jicvqa.evaluation.asking import Settings
     from datagen.jicvqa.runs.evaluation import evaluate_model
 
     settings = Settings(form.value, circular, max_tokens, seed)
-    server = _server(endpoint, model, api_key_env, in_flight)
+    server = _server(endpoint, model, api_key_env, in_flight, extra_body)
     if not evaluate_model(folder, out, settings, server, limit):
         raise typer.Exit(1)
 
 
-def _server(endpoints: list[str] | None, model: str, key_environment: str, in_flight: int) -> "ModelServer":
+def _server(
+    endpoints: list[str] | None, model: str, key_environment: str, in_flight: int, extra_body: str = ""
+) -> "ModelServer":
     """Return where to ask; the API key is read from the environment.
 
     Raises:
-        DatagenError: the variable is not set, or holds more than a key.
+        DatagenError: the variable is not set, or holds more than a key; or the further fields are no JSON object.
     """
     from datagen.jicvqa.models import ModelServer
 
     key = access.api_key(key_environment, "--api-key-env") if key_environment else None
-    return ModelServer(tuple(endpoints or ()), model, key, in_flight, key_environment=key_environment)
+    try:
+        request = json.loads(extra_body or "{}")
+    except ValueError as error:
+        raise DatagenError(f"--extra-body is no JSON: {error}. Write it as '{{\"top_k\": 1}}'.") from error
+    if not isinstance(request, dict):
+        raise DatagenError(f"--extra-body must be a JSON object, not {extra_body}.")
+    return ModelServer(tuple(endpoints or ()), model, key, in_flight, request, key_environment)

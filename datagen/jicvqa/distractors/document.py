@@ -39,8 +39,8 @@ class Ranker(_Part):
     """Who said how alike the classes are.
 
     Attributes:
-        kind: `lexical` (from the names alone) or `llm`.
-        model: the name of the model.
+        kind: `lexical` (names and groups), `llm`, `images` (embeddings of pictures) or `file` (the user's own).
+        model: the name of the model, or of the file.
         prompt: the name of the request's template; `prompt_digest` is the beginning of its SHA-256.
         seed: of the candidate orders and of sampling.
         orders: in how many shuffled candidate orders each class was asked about.
@@ -48,7 +48,7 @@ class Ranker(_Part):
         weights: of the lexical similarity.
     """
 
-    kind: Literal["lexical", "llm"]
+    kind: Literal["lexical", "llm", "images", "file"]
     model: str = ""
     prompt: str = ""
     prompt_digest: str = ""
