@@ -221,10 +221,17 @@ def evaluate(
     form: Annotated[FormName, typer.Option(help="list as published, or letters.")] = FormName.list,
     circular: Annotated[bool, typer.Option("--circular", help="Ask with the options in all four rotations.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N questions of each subset.")] = None,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens an answer may have.")] = 64,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="Tokens an answer may have; models that think first need thousands.")
+    ] = 256,
     seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
     api_key_env: KeyEnvironment = "",
     in_flight: InFlight = 64,
+    judge_endpoint: Annotated[
+        str, typer.Option(help="A language model that reads answers which name no option to the rules, or several.")
+    ] = "",
+    judge_model: Annotated[str, typer.Option(help="Its name.")] = "",
+    judge_key_env: Annotated[str, typer.Option(help="The environment variable with its API key.")] = "",
     extra_body: ExtraBody = "",
 ) -> None:
     """Put the questions to a model and score its answers; without --endpoint vLLM serves the model here."""
@@ -233,7 +240,8 @@ def evaluate(
 
     settings = Settings(form.value, circular, max_tokens, seed)
     server = _server(endpoint, model, api_key_env, in_flight, extra_body)
-    if not evaluate_model(folder, out, settings, server, limit):
+    judge = _server([judge_endpoint], judge_model, judge_key_env, in_flight) if judge_endpoint else None
+    if not evaluate_model(folder, out, settings, server, limit, judge):
         raise typer.Exit(1)
 
 

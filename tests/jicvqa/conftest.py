@@ -178,8 +178,11 @@ def serving(application: web.Application, requests: list[Any]) -> Iterator[Serve
 
 
 @contextmanager
-def model_server(answer: Callable[[dict[str, Any]], str | int], key: str = "") -> Iterator[Served]:
-    """Serve a chat model that answers as told; a number is an HTTP status. A key is asked for with every chat."""
+def model_server(answer: Callable[[dict[str, Any]], str | int | dict[str, Any]], key: str = "") -> Iterator[Served]:
+    """Serve a chat model that answers as told: a text, an HTTP status, or a message with its finish reason.
+
+    A key is asked for with every chat.
+    """
     requests: list[Any] = []
 
     async def chat(request: web.Request) -> web.Response:
@@ -187,14 +190,16 @@ def model_server(answer: Callable[[dict[str, Any]], str | int], key: str = "") -
         if key and request.headers.get("Authorization") != f"Bearer {key}":
             return web.Response(status=401, text="Incorrect API key provided")
         if document["max_tokens"] == 1:  # whether the key is taken
-            text: str | int = "花"
+            text: str | int | dict[str, Any] = "花"
         else:
             requests.append(document)
             text = answer(document)
         if isinstance(text, int):
             return web.Response(status=text, text="no")
-        message = {"role": "assistant", "content": text}
-        return web.json_response({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        if isinstance(text, dict):
+            choice |= {"message": {"role": "assistant", **text["message"]}, "finish_reason": text["finish_reason"]}
+        return web.json_response({"choices": [choice]})
 
     async def models(_: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": "told", "object": "model"}]})

@@ -122,6 +122,102 @@ def test_what_failed_is_asked_again_and_nothing_else(small_build: Path, tmp_path
     assert results_of(tmp_path / "e")["micro"]["outcomes"]["failed"] == 0
 
 
+def cut(_: dict[str, Any]) -> dict[str, Any]:
+    return {"message": {"content": None, "reasoning_content": "花びらを数えると"}, "finish_reason": "length"}
+
+
+def test_answers_that_are_cut_are_no_wrong_ones_warn_and_are_asked_again_with_more_tokens(
+    small_build: Path, tmp_path: Path
+) -> None:
+    def thinking(document: dict[str, Any]) -> str | dict[str, Any]:
+        return first_option(document) if document["max_tokens"] > 1000 else cut(document)
+
+    with model_server(thinking) as served:
+        arguments = ("--model", "told", "--endpoint", served.endpoint, "--out", tmp_path / "e")
+        outcome = command("evaluate", small_build, *arguments)
+        assert outcome.code == 1
+        assert "48 answers are broken off or empty at 256 tokens" in outcome.output
+        results = results_of(tmp_path / "e")
+        assert results["micro"]["outcomes"]["cut"] == 48
+        assert results["micro"]["outcomes"]["wrong"] == results["micro"]["outcomes"]["none"] == 0
+        assert "100.0% of the answers are none" in (tmp_path / "e" / "results.md").read_text(encoding="utf-8")
+        assert command("evaluate", small_build, *arguments, "--max-tokens", 4096).code == 0
+        assert len(served.requests) == 96
+        assert command("evaluate", small_build, *arguments, "--max-tokens", 4096).code == 0
+        assert len(served.requests) == 96
+    assert results_of(tmp_path / "e")["micro"]["unanswered"] == 0
+
+
+def test_the_answer_of_a_reasoning_model_is_its_content(small_build: Path, tmp_path: Path) -> None:
+    def reasoning(document: dict[str, Any]) -> dict[str, Any]:
+        options = read_question(text_of(document))[1]
+        message = {"content": options[0], "reasoning_content": f"{options[1]}ではない。"}
+        return {"message": message, "finish_reason": "stop"}
+
+    with model_server(reasoning) as served:
+        arguments = ("--model", "told", "--endpoint", served.endpoint, "--out", tmp_path / "e")
+        assert command("evaluate", small_build, *arguments).code == 0
+    questions = load_benchmark(small_build).questions
+    first = sum(question.answer_index == 0 for question in questions)
+    assert results_of(tmp_path / "e")["micro"]["outcomes"]["correct"] == first
+
+
+def test_refusals_are_a_column_of_their_own(small_build: Path, tmp_path: Path) -> None:
+    with model_server(lambda _: "申し訳ありませんが、お答えできません。") as served:
+        arguments = ("--model", "told", "--endpoint", served.endpoint, "--out", tmp_path / "e")
+        outcome = command("evaluate", small_build, *arguments)
+    assert outcome.code == 1
+    assert "48 answers are refusals" in outcome.output
+    assert results_of(tmp_path / "e")["micro"]["outcomes"]["refused"] == 48
+
+
+def test_further_fields_are_sent_and_belong_to_the_evaluation(small_build: Path, tmp_path: Path) -> None:
+    with model_server(first_option) as served:
+        arguments = ("--model", "told", "--endpoint", served.endpoint, "--out", tmp_path / "e")
+        body = json.dumps({"chat_template_kwargs": {"enable_thinking": False}})
+        assert command("evaluate", small_build, *arguments, "--extra-body", body).code == 0
+        assert {json.dumps(request["chat_template_kwargs"]) for request in served.requests} == {
+            '{"enable_thinking": false}'
+        }
+        outcome = command("evaluate", small_build, *arguments)
+        assert (outcome.code, "request was" in outcome.error) == (2, True)
+        outcome = command("evaluate", small_build, *arguments, "--extra-body", "[1]")
+        assert (outcome.code, "must be a JSON object" in outcome.error) == (2, True)
+
+
+def test_a_part_of_the_questions_is_said_to_be_one(small_build: Path, tmp_path: Path) -> None:
+    with model_server(first_option) as served:
+        arguments = ("--model", "told", "--endpoint", served.endpoint, "--out", tmp_path / "e", "--limit", 5)
+        assert command("evaluate", small_build, *arguments).code == 0
+    assert "Partial: 10 of 48 questions were asked." in (tmp_path / "e" / "results.md").read_text(encoding="utf-8")
+    assert results_of(tmp_path / "e")["partial"] is True
+
+
+def test_a_judge_reads_what_the_rules_cannot_and_is_told_neither_picture_nor_answer(
+    small_build: Path, tmp_path: Path
+) -> None:
+    def vague(document: dict[str, Any]) -> str:
+        return "一番目に書かれているもの"
+
+    def judge(document: dict[str, Any]) -> str:
+        assert "image_url" not in json.dumps(document)
+        return str(document["structured_outputs"]["choice"][0])
+
+    with model_server(vague) as served, model_server(judge) as second:
+        arguments = ("--model", "told", "--endpoint", served.endpoint, "--out", tmp_path / "e")
+        assert command("evaluate", small_build, *arguments).code == 0
+        assert results_of(tmp_path / "e")["micro"]["outcomes"]["none"] == 48
+        assert command("evaluate", small_build, *arguments, "--judge-endpoint", second.endpoint).code == 0
+        asked = len(second.requests)
+        assert command("evaluate", small_build, *arguments, "--judge-endpoint", second.endpoint).code == 0
+        assert len(second.requests) == asked
+        assert len(served.requests) == 48
+    results = results_of(tmp_path / "e")
+    assert results["read_by_a_judge"] == 48
+    first = sum(question.answer_index == 0 for question in load_benchmark(small_build).questions)
+    assert results["micro"]["outcomes"]["correct"] == first
+
+
 def test_another_model_or_form_does_not_mix_into_a_folder(small_build: Path, tmp_path: Path) -> None:
     with model_server(first_option) as served:
         arguments = ("--model", "told", "--endpoint", served.endpoint, "--out", tmp_path / "e")

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datagen.jicvqa.evaluation.asking import Item
+from datagen.jicvqa.evaluation.items import Item
 from datagen.jicvqa.evaluation.results import results_markdown, summarise
-from datagen.jicvqa.evaluation.scoring import Outcome, official, outcome_of, read_answer
+from datagen.jicvqa.evaluation.scoring import OUTCOMES, Outcome, official, outcome_of, read_answer
 
 CHOICES = ("ラン", "スズラン", "つばき", "寺・神社")
 
@@ -45,8 +45,68 @@ def test_answers_are_read_strictly(answer: str, outcome: Outcome) -> None:
     assert outcome_of(read_answer(answer, CHOICES), 1) == outcome
 
 
-def test_a_letter_with_another_options_text_is_judged_by_the_text() -> None:
-    assert outcome_of(read_answer("A. スズラン", CHOICES), 1) == "correct"
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "**B**",
+        "**B**.",
+        "**答え：B**",
+        "The answer is B.",
+        "Answer: B",
+        "The correct answer is (B).",
+        "選択肢B",
+        "選択肢Bです。",
+        r"\boxed{B}",
+        r"答えは $\boxed{\text{B}}$ です。",
+        "答えは、B",
+        "答えは「B」です。",
+        "B\n花が鈴のように下を向いているからです。つばきではありません。",
+        "B. スズラン\n理由: Aのランとは花の形が違います。",
+        "写真には白い花が写っています。Aのランではありません。したがって、答えはBです。",
+        "Bです",
+        "B、スズランです。",
+        "[B]",
+        "スズラン（B）",
+    ],
+)
+def test_letters_are_read_however_models_dress_them(answer: str) -> None:
+    assert outcome_of(read_answer(answer, CHOICES), 1) == "correct"
+
+
+@pytest.mark.parametrize("answer", ["A. スズラン", "B. ラン", "AまたはB", "A、B", "答えはA。いや、答えはB。"])
+def test_a_letter_that_contradicts_its_text_names_several(answer: str) -> None:
+    assert outcome_of(read_answer(answer, CHOICES), 1) == "several"
+
+
+@pytest.mark.parametrize("answer", ["bridge", "Daisy", "cherry blossom", "a flower", "beautiful"])
+def test_a_word_is_no_letter(answer: str) -> None:
+    assert read_answer(answer, CHOICES).choice is None
+
+
+def test_aliases_and_readings_of_a_class_count_as_its_name() -> None:
+    forms = {"つばき": ("椿", "カメリア"), "スズラン": ("鈴蘭",)}
+    assert read_answer("椿です", CHOICES, forms).choice == 2
+    assert read_answer("鈴蘭", CHOICES, forms).choice == 1
+    assert read_answer("椿と鈴蘭", CHOICES, forms).several
+    assert read_answer("椿", CHOICES).choice is None
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "outcome"),
+    [
+        ("", "stop", "empty"),
+        ("  \n", "", "empty"),
+        ("", "length", "cut"),
+        ("この写真に写っているのは、白い", "length", "cut"),
+        ("B. スズランです。なぜなら", "length", "correct"),
+        ("", "content_filter", "refused"),
+        ("申し訳ありませんが、お答えできません。", "stop", "refused"),
+        ("画像が添付されていないようです。", "stop", "refused"),
+        ("わかりません", "stop", "none"),
+    ],
+)
+def test_what_is_no_answer_is_not_a_wrong_one(text: str, finish_reason: str, outcome: Outcome) -> None:
+    assert outcome_of(read_answer(text, CHOICES), 1, text, finish_reason) == outcome
 
 
 def test_a_letter_that_is_itself_an_option_names_that_option() -> None:
@@ -65,9 +125,8 @@ def test_every_option_is_read_in_every_place(choices: list[str], place: int) -> 
 
 def item(identity: str, turn: int, outcome: Outcome, subset: str = "s", response: str = "") -> Item:
     chosen = "ラン" if outcome == "wrong" else ""
-    return Item(
-        identity, turn, subset, "スズラン", CHOICES, response, outcome, chosen, "スズラン" in response, "stop", 1, 1
-    )
+    found = "スズラン" in response
+    return Item(identity, turn, subset, "スズラン", CHOICES, response, outcome, chosen, found, "stop", 1, 1, "rules")
 
 
 def test_circular_counts_a_question_only_when_all_rotations_are_right() -> None:
@@ -86,7 +145,14 @@ def test_macro_is_the_mean_of_the_subsets_and_micro_that_of_the_questions() -> N
     results = summarise("m", items)
     assert results.macro.value == 0.5
     assert results.micro.strict.value == 0.25
-    assert results.micro.outcomes == {"correct": 1, "wrong": 0, "none": 3, "several": 0, "failed": 0}
+    assert results.micro.outcomes == {**dict.fromkeys(OUTCOMES, 0), "correct": 1, "none": 3}
+
+
+@pytest.mark.parametrize("outcome", ["correct", "none"])
+def test_intervals_have_a_width_at_nought_and_one(outcome: Outcome) -> None:
+    results = summarise("m", [item(str(n), 0, outcome, subset) for subset in "ab" for n in range(20)])
+    assert results.macro.value in {0.0, 1.0}
+    assert 0.05 < results.macro.high - results.macro.low < 0.3
 
 
 def test_the_papers_rows_stand_beside_the_published_subsets_alone() -> None:

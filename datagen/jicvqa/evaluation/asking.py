@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -12,8 +12,9 @@ from datagen.failures import Failure
 from datagen.files.writing import digest_of, json_text, write_text
 from datagen.jicvqa.benchmark.questions import Question
 from datagen.jicvqa.benchmark.stored import Benchmark
-from datagen.jicvqa.classes.lists import CHOICES
-from datagen.jicvqa.evaluation.scoring import LETTERS, Outcome, official, outcome_of, read_answer
+from datagen.jicvqa.classes.lists import CHOICES, load_classes
+from datagen.jicvqa.evaluation.items import Item
+from datagen.jicvqa.evaluation.scoring import LETTERS, UNANSWERED, official, outcome_of, read_answer
 from datagen.jicvqa.models import AnswerJournal, ModelServer, ShowProgress, checked, run_all
 from datagen.jicvqa.templates import load_template
 from datagen.pictures.picture import prepare
@@ -24,36 +25,10 @@ from prompts import Sampling, Template
 Form = Literal["list", "letters"]
 """How options are put: as published (a Python list in the sentence), or with letters as llm-jp-eval-mm does."""
 
+Forms = Mapping[str, Mapping[str, Sequence[str]]]
+"""By subset and class, further spellings and readings that count as its name."""
+
 _LIMITS = Images()
-
-
-class Item(NamedTuple):
-    """One answer, scored.
-
-    Attributes:
-        id: of the question; `rotation` says by how many positions its options were moved.
-        subset: of the question; `category` is its answer.
-        choices: the options as they were put.
-        response: what the model said; empty when it failed.
-        outcome: of the strict reading.
-        chosen: the option that the strict reading found, or empty.
-        official: whether the answer's text stands in the response.
-        finish_reason: why the model stopped, or the failure's message.
-        prompt_tokens: as the server counted them; `completion_tokens` likewise.
-    """
-
-    id: str
-    rotation: int
-    subset: str
-    category: str
-    choices: tuple[str, ...]
-    response: str
-    outcome: Outcome
-    chosen: str
-    official: bool
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
 
 
 class Settings(NamedTuple):
@@ -61,7 +36,7 @@ class Settings(NamedTuple):
 
     form: Form = "list"
     circular: bool = False
-    max_tokens: int = 64
+    max_tokens: int = 256
     seed: int = 0
 
     @property
@@ -80,8 +55,8 @@ def evaluate(
 ) -> list[Item]:
     """Ask a model all questions and score its answers.
 
-    Answers are kept in `out/journal.jsonl` as they come; the same command asks only what is not there. What failed is
-    not kept, so that it is asked again.
+    Answers are kept in `out/journal.jsonl` as they come; the same command asks only what is not there, what failed, and
+    what was no answer (broken off, empty, a refusal): with more tokens it may be one.
 
     Args:
         benchmark: with pictures.
@@ -109,11 +84,13 @@ def evaluate(
     _keep_settings(out / "evaluation.json", benchmark.questions, settings, server, template)
     wanted = [(question, turn) for question in questions for turn in range(CHOICES if settings.circular else 1)]
     failed: dict[str, str] = {}
+    forms = forms_of(benchmark)
     with AnswerJournal(out / "journal.jsonl") as journal, show("asking", len(wanted)) as advance:
 
         async def ask(client: ChatClient, question: Question, turn: int) -> None:
             key = _key(question, turn)
-            if key in journal.answers:
+            before = journal.answers.get(key)
+            if before and _item(question, turn, before, {}, forms).outcome not in UNANSWERED:
                 return
             try:
                 journal.add(key, await _answer(client, benchmark, question.rotated(turn), settings, template))
@@ -122,7 +99,13 @@ def evaluate(
 
         run_all(server, lambda client: (ask(client, question, turn) for question, turn in wanted), advance)
         answers = journal.answers
-    return [_item(question, turn, answers.get(_key(question, turn)), failed) for question, turn in wanted]
+    return [_item(question, turn, answers.get(_key(question, turn)), failed, forms) for question, turn in wanted]
+
+
+def forms_of(benchmark: Benchmark) -> Forms:
+    """Return the aliases and readings of every class, by subset and name."""
+    lists = benchmark.distractors.lists if benchmark.distractors else load_classes()
+    return {name: {own.name: own.forms for own in subset.classes} for name, subset in lists.subsets.items()}
 
 
 def request_text(question: Question, template: Template) -> str:
@@ -147,21 +130,25 @@ async def _answer(
     return completion._asdict()
 
 
-def _item(question: Question, turn: int, answer: dict[str, Any] | None, failed: dict[str, str]) -> Item:
+def _item(
+    question: Question, turn: int, answer: Mapping[str, Any] | None, failed: Mapping[str, str], forms: Forms
+) -> Item:
     rotated = question.rotated(turn)
     shared = question.id, turn, question.subset, question.category, rotated.choices
     if answer is None:
-        return Item(*shared, "", "failed", "", False, failed.get(_key(question, turn), "not asked"), 0, 0)
-    reading = read_answer(without_thinking(answer["text"]), rotated.choices)
+        return Item(*shared, "", "failed", "", False, failed.get(_key(question, turn), "not asked"), 0, 0, "rules")
+    said = without_thinking(answer["text"])
+    reading = read_answer(said, rotated.choices, forms.get(question.subset))
     return Item(
         *shared,
         answer["text"],
-        outcome_of(reading, rotated.answer_index),
+        outcome_of(reading, rotated.answer_index, said, answer["finish_reason"]),
         "" if reading.choice is None else rotated.choices[reading.choice],
         official(question.category, answer["text"]),
         answer["finish_reason"],
         answer["prompt_tokens"],
         answer["completion_tokens"],
+        "rules",
     )
 
 
@@ -174,15 +161,15 @@ def _keep_settings(
 ) -> None:
     """Record how the benchmark is put, and refuse a folder in which it was put otherwise.
 
-    More rotations or questions may be added to a folder; nothing else may change.
+    More rotations, questions or tokens may be added to a folder; nothing else may change.
     """
     asked = digest_of("\n".join(sorted(f"{question.id}\t{question.text}" for question in questions)).encode())
     recorded = {
         "model": server.model,
         "form": settings.form,
         "template_digest": template.digest,
-        "max_tokens": settings.max_tokens,
         "seed": settings.seed,
+        "request": dict(server.request),
         "questions_digest": asked,
     }
     if path.exists():
@@ -194,11 +181,11 @@ def _keep_settings(
         changed = [
             f"{name} was {before.get(name)}, is {value}"
             for name, value in recorded.items()
-            if before.get(name) != value
+            if before.get(name, {} if name == "request" else None) != value
         ]
         if changed:
             raise DatagenError(
                 f"{path.parent} holds another evaluation ({'; '.join(changed)}). Give this one a folder of its own "
                 "with --out."
             )
-    write_text(path, json_text(recorded))
+    write_text(path, json_text({**recorded, "max_tokens": settings.max_tokens}))

@@ -1,18 +1,18 @@
 """The results of an evaluation: shares right by subset and class, confusions, and the table like the paper's."""
 
-import io
 import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from datagen.files.writing import write_bytes
-from datagen.jicvqa.evaluation.asking import Item
-from datagen.jicvqa.evaluation.scoring import OUTCOMES
+from datagen.jicvqa.evaluation.items import Item
+from datagen.jicvqa.evaluation.scoring import OUTCOMES, UNANSWERED
 from datagen.jicvqa.shares import Share, share_of
+
+MANY_UNANSWERED = 0.01
+"""A share of answers that are none from which a score says little of the model."""
 
 
 class SubsetResult(NamedTuple):
@@ -20,8 +20,11 @@ class SubsetResult(NamedTuple):
 
     Attributes:
         questions: how many; `answers` are four times as many when all rotations were asked.
-        outcomes: how many answers were correct, wrong, named no option, named several, or failed.
-        strict: the share of correct answers, failed ones counting as not correct.
+        outcomes: how many answers were correct, wrong, named no option, named several, or were no answer: broken off,
+            empty, refused, failed.
+        strict: the share of correct answers among all that were asked for.
+        answered: the share of correct answers among those that are answers.
+        unanswered: the share of answers that are none.
         official: the share in which the answer's text stands in the response; None where letters were asked for.
         circular: the share of questions that are correct in all rotations; None when one alone was asked.
     """
@@ -30,6 +33,8 @@ class SubsetResult(NamedTuple):
     answers: int
     outcomes: dict[str, int]
     strict: Share
+    answered: Share
+    unanswered: float
     official: Share | None
     circular: Share | None
 
@@ -45,6 +50,8 @@ class Results(NamedTuple):
             `macro_circular` likewise.
         classes: by subset and class, the strict share.
         confusions: subset, answer, the option taken for it, how often; the most frequent first.
+        of: how many questions the benchmark has; more than were asked when the evaluation is partial.
+        judged: how many answers a judge had to read.
     """
 
     model: str
@@ -55,11 +62,21 @@ class Results(NamedTuple):
     macro_circular: Share | None
     classes: dict[str, dict[str, Share]]
     confusions: list[tuple[str, str, str, int]]
+    of: int
+    judged: int
+
+    @property
+    def partial(self) -> bool:
+        """Whether only some of the questions were asked."""
+        return self.micro.questions < self.of
 
     def document(self) -> dict[str, Any]:
         """Return the results as JSON takes them."""
         return {
             "model": self.model,
+            "partial": self.partial,
+            "questions_of_the_benchmark": self.of,
+            "read_by_a_judge": self.judged,
             "macro": self.macro._asdict(),
             "macro_official": self.macro_official._asdict() if self.macro_official else None,
             "macro_circular": self.macro_circular._asdict() if self.macro_circular else None,
@@ -75,7 +92,7 @@ class Results(NamedTuple):
         }
 
 
-def summarise(model: str, items: Sequence[Item], letters: bool = False) -> Results:
+def summarise(model: str, items: Sequence[Item], letters: bool = False, of: int = 0) -> Results:
     """Return the results of scored answers.
 
     Several rotations of a question are not independent, so that intervals count questions, not answers.
@@ -84,6 +101,7 @@ def summarise(model: str, items: Sequence[Item], letters: bool = False) -> Resul
         model: its name.
         items: the answers.
         letters: whether letters were asked for; the official score looks for the answer's text and says nothing then.
+        of: how many questions the benchmark has; by default those that were asked.
     """
     by_subset: dict[str, list[Item]] = defaultdict(list)
     by_class: dict[str, dict[str, list[Item]]] = defaultdict(lambda: defaultdict(list))
@@ -108,6 +126,8 @@ def summarise(model: str, items: Sequence[Item], letters: bool = False) -> Resul
             for subset, classes in by_class.items()
         },
         [(*names, count) for names, count in sorted(confusions.items(), key=lambda pair: (-pair[1], pair[0]))],
+        max(of, len({item.id for item in items})),
+        sum(item.read_by == "judge" for item in items),
     )
 
 
@@ -149,36 +169,22 @@ def results_markdown(results: Results) -> str:
     pairs = (
         f"\n| subset | answer | taken for | times |\n| --- | --- | --- | ---: |\n{confusions}\n" if confusions else ""
     )
-    return "\n".join(lines) + f"\n{source}\n{head}{counts}\n{pairs}"
+    return _notes(results) + "\n".join(lines) + f"\n{source}\n{head}{counts}\n{pairs}"
 
 
-def write_items(path: Path, items: Sequence[Item]) -> None:
-    """Write the scored answers as Parquet."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    text: pa.DataType = pa.string()
-    count: pa.DataType = pa.int64()
-    schema = pa.schema(
-        {
-            "id": text,
-            "rotation": count,
-            "subset": text,
-            "category": text,
-            "choices": pa.list_(text),
-            "response": text,
-            "outcome": text,
-            "chosen": text,
-            "official": pa.bool_(),
-            "finish_reason": text,
-            "prompt_tokens": count,
-            "completion_tokens": count,
-        }
-    )
-    buffer = io.BytesIO()
-    rows = [{**item._asdict(), "choices": list(item.choices)} for item in items]
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer, compression="zstd")
-    write_bytes(path, buffer.getvalue())
+def _notes(results: Results) -> str:
+    """Return what a reader of the table has to know first."""
+    notes = []
+    if results.partial:
+        notes.append(f"Partial: {results.micro.questions:,} of {results.of:,} questions were asked.")
+    if results.micro.unanswered > MANY_UNANSWERED:
+        notes.append(
+            f"{results.micro.unanswered:.1%} of the answers are none (broken off, empty, refused or failed) and count "
+            f"as not right; among the rest {_cell(results.micro.answered)} are (micro)."
+        )
+    if results.judged:
+        notes.append(f"{results.judged:,} answers were read by a judge.")
+    return "".join(f"{note}\n\n" for note in notes)
 
 
 def published_results() -> dict[str, Any]:
@@ -195,21 +201,32 @@ def _result(items: Sequence[Item], letters: bool) -> SubsetResult:
         by_question[item.id].append(item.outcome == "correct")
     questions, turns = len(by_question), len(items) / max(len(by_question), 1)
     rotated = any(item.rotation for item in items)
+    unanswered = sum(outcomes[outcome] for outcome in UNANSWERED)
     return SubsetResult(
         questions,
         len(items),
         {outcome: outcomes[outcome] for outcome in OUTCOMES},
         share_of(outcomes["correct"] / turns, questions),
+        share_of(outcomes["correct"] / turns, round((len(items) - unanswered) / turns)),
+        unanswered / max(len(items), 1),
         None if letters else share_of(sum(item.official for item in items) / turns, questions),
         share_of(sum(all(right) for right in by_question.values()), questions) if rotated else None,
     )
 
 
 def _mean(shares: Iterable[Share]) -> Share:
-    """Return the mean of shares, with a 95 % interval from the sum of their variances."""
+    """Return the mean of shares, with a 95 % interval from the sum of their variances.
+
+    Each variance is taken at the share plus two successes and two failures (Agresti and Coull, 1998), so that shares of
+    0 and 1 have one.
+    """
     own = list(shares)
     value = sum(share.value for share in own) / len(own)
-    variance = sum(share.value * (1 - share.value) / max(share.questions, 1) for share in own) / len(own) ** 2
+    variance = 0.0
+    for share in own:
+        trials = share.questions + 4
+        adjusted = (share.value * share.questions + 2) / trials
+        variance += adjusted * (1 - adjusted) / trials / len(own) ** 2
     half = 1.96 * math.sqrt(variance)
     return Share(value, max(value - half, 0.0), min(value + half, 1.0), sum(share.questions for share in own))
 
@@ -225,6 +242,6 @@ def _cell(share: Share) -> str:
 
 def _document(result: SubsetResult) -> dict[str, Any]:
     document = result._asdict()
-    for name in ("strict", "official", "circular"):
+    for name in ("strict", "answered", "official", "circular"):
         document[name] = document[name]._asdict() if document[name] else None
     return document

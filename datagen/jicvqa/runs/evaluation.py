@@ -9,29 +9,50 @@ from datagen.jicvqa.benchmark.ambiguity import write_scores
 from datagen.jicvqa.benchmark.stored import load_benchmark
 from datagen.jicvqa.evaluation.ambiguity import score_options
 from datagen.jicvqa.evaluation.asking import Settings, evaluate
-from datagen.jicvqa.evaluation.results import results_markdown, summarise, write_items
+from datagen.jicvqa.evaluation.items import write_items
+from datagen.jicvqa.evaluation.judge import judged
+from datagen.jicvqa.evaluation.results import MANY_UNANSWERED, results_markdown, summarise
 from datagen.jicvqa.models import ModelServer
 from datagen.jicvqa.runs.places import CONSOLE, beside, serving
 from datagen.progress import counted
 
 
-def evaluate_model(folder: Path, out: Path | None, settings: Settings, server: ModelServer, limit: int | None) -> bool:
-    """Put a benchmark to a model, write items and results, and return whether every question was answered."""
+def evaluate_model(
+    folder: Path,
+    out: Path | None,
+    settings: Settings,
+    server: ModelServer,
+    limit: int | None,
+    judge: ModelServer | None,
+) -> bool:
+    """Put a benchmark to a model, write items and results, and return whether (nearly) every question was answered."""
     benchmark = load_benchmark(folder)
     name = Path(server.model).name or "model"
     own = out or beside(folder, f"-{name}")
     with serving(server, own) as served:
         items = evaluate(benchmark, settings, served, own, counted, limit)
-    results = summarise(served.model or name, items, settings.form == "letters")
+    if judge:
+        items = judged(items, judge, own / "judge.jsonl", counted)
+    results = summarise(served.model or name, items, settings.form == "letters", len(benchmark.questions))
     write_items(own / "items.parquet", items)
     write_text(own / "results.json", json_text(results.document()))
     write_text(own / "results.md", results_markdown(results))
     CONSOLE.print(results_markdown(results))
     CONSOLE.print(f"The table is {own / 'results.md'}; figures by class are in results.json, answers in items.parquet.")
-    if failed := results.micro.outcomes["failed"]:
+    outcomes = results.micro.outcomes
+    if failed := outcomes["failed"]:
         reason = next(item.finish_reason for item in items if item.outcome == "failed")
         CONSOLE.print(f"{failed:,} questions failed ({reason}); run the same command again to ask them again.")
-    return not failed
+    many = results.micro.unanswered > MANY_UNANSWERED
+    if many and outcomes["cut"] + outcomes["empty"]:
+        CONSOLE.print(
+            f"{outcomes['cut'] + outcomes['empty']:,} answers are broken off or empty at {settings.max_tokens} tokens; "
+            "run the same command with a larger --max-tokens, it asks these again."
+        )
+    if many and outcomes["refused"]:
+        CONSOLE.print(f"{outcomes['refused']:,} answers are refusals.")
+    CONSOLE.print(f"Next: datagen jicvqa compare-models {pasteable(own)} ANOTHER_EVALUATION")
+    return not failed and not many
 
 
 def check_ambiguity(folder: Path, out: Path | None, server: ModelServer, from_score: int) -> bool:
