@@ -245,6 +245,18 @@ def evaluate(
         raise typer.Exit(1)
 
 
+@app.command(name="compare-models")
+def compare_models(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of evaluations of one benchmark, two or more.")],
+    out: Annotated[Path | None, typer.Option(help="Where the page goes; by default FOLDER-compared.")] = None,
+    build: Annotated[Path | None, typer.Option(help="The benchmark, for its pictures, when it has moved.")] = None,
+) -> None:
+    """Compare models on the same questions: differences with intervals, confusions, what tells models apart."""
+    from datagen.jicvqa.runs.evaluation import compare_evaluations
+
+    compare_evaluations(folders, out, build)
+
+
 def _server(
     endpoints: list[str] | None, model: str, key_environment: str, in_flight: int, extra_body: str = ""
 ) -> "ModelServer":

@@ -81,7 +81,7 @@ def evaluate(
         for subset in benchmark.subsets
         for question in [own for own in benchmark.questions if own.subset == subset][:limit]
     ]
-    _keep_settings(out / "evaluation.json", benchmark.questions, settings, server, template)
+    _keep_settings(out / "evaluation.json", benchmark, settings, server, template)
     wanted = [(question, turn) for question in questions for turn in range(CHOICES if settings.circular else 1)]
     failed: dict[str, str] = {}
     forms = forms_of(benchmark)
@@ -157,13 +157,13 @@ def _key(question: Question, turn: int) -> str:
 
 
 def _keep_settings(
-    path: Path, questions: Sequence[Question], settings: Settings, server: ModelServer, template: Template
+    path: Path, benchmark: Benchmark, settings: Settings, server: ModelServer, template: Template
 ) -> None:
     """Record how the benchmark is put, and refuse a folder in which it was put otherwise.
 
     More rotations, questions or tokens may be added to a folder; nothing else may change.
     """
-    asked = digest_of("\n".join(sorted(f"{question.id}\t{question.text}" for question in questions)).encode())
+    asked = digest_of("\n".join(sorted(f"{question.id}\t{question.text}" for question in benchmark.questions)).encode())
     recorded = {
         "model": server.model,
         "form": settings.form,
@@ -188,4 +188,6 @@ def _keep_settings(
                 f"{path.parent} holds another evaluation ({'; '.join(changed)}). Give this one a folder of its own "
                 "with --out."
             )
-    write_text(path, json_text({**recorded, "max_tokens": settings.max_tokens}))
+    write_text(
+        path, json_text({**recorded, "max_tokens": settings.max_tokens, "benchmark": str(benchmark.folder.absolute())})
+    )

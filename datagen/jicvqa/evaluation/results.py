@@ -1,15 +1,15 @@
 """The results of an evaluation: shares right by subset and class, confusions, and the table like the paper's."""
 
 import json
-import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
 from datagen.jicvqa.evaluation.items import Item
+from datagen.jicvqa.evaluation.models_compared import ModelsCompared
 from datagen.jicvqa.evaluation.scoring import OUTCOMES, UNANSWERED
-from datagen.jicvqa.shares import Share, share_of
+from datagen.jicvqa.shares import Share, mean_of, share_of
 
 MANY_UNANSWERED = 0.01
 """A share of answers that are none from which a score says little of the model."""
@@ -118,9 +118,9 @@ def summarise(model: str, items: Sequence[Item], letters: bool = False, of: int 
         model,
         subsets,
         _result(items, letters),
-        _mean(result.strict for result in subsets.values()),
-        _mean(official) if official else None,
-        _mean(circular) if circular else None,
+        mean_of(result.strict for result in subsets.values()),
+        mean_of(official) if official else None,
+        mean_of(circular) if circular else None,
         {
             subset: {name: _result(own, letters).strict for name, own in classes.items()}
             for subset, classes in by_class.items()
@@ -172,6 +172,27 @@ def results_markdown(results: Results) -> str:
     return _notes(results) + "\n".join(lines) + f"\n{source}\n{head}{counts}\n{pairs}"
 
 
+def models_markdown(compared: ModelsCompared) -> str:
+    """Return a comparison of models as two tables: the shares right, and the differences."""
+    scopes = list(next(iter(compared.shares.values())))
+    lines = [f"| model | {' | '.join(scopes)} | no answer |", f"| --- |{' ---: |' * (len(scopes) + 1)}"]
+    for model, shares in compared.shares.items():
+        cells = " | ".join(_cell(shares[scope]) for scope in scopes)
+        lines.append(f"| {model} | {cells} | {compared.unanswered[model]:.1%} |")
+    lines += [
+        "",
+        "| scope | models | difference | 95 % | first alone | second alone | p |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for scope in scopes:
+        lines += [
+            f"| {scope} | {found.first} → {found.second} | {found.value:+.3f} | {found.low:+.3f} … {found.high:+.3f} | "
+            f"{found.only_first:,} | {found.only_second:,} | {found.p:.2g} |"
+            for found in compared.differences[scope]
+        ]
+    return "\n".join(lines) + f"\n\n{compared.questions:,} questions in {compared.rotations} rotation(s).\n"
+
+
 def _notes(results: Results) -> str:
     """Return what a reader of the table has to know first."""
     notes = []
@@ -212,23 +233,6 @@ def _result(items: Sequence[Item], letters: bool) -> SubsetResult:
         None if letters else share_of(sum(item.official for item in items) / turns, questions),
         share_of(sum(all(right) for right in by_question.values()), questions) if rotated else None,
     )
-
-
-def _mean(shares: Iterable[Share]) -> Share:
-    """Return the mean of shares, with a 95 % interval from the sum of their variances.
-
-    Each variance is taken at the share plus two successes and two failures (Agresti and Coull, 1998), so that shares of
-    0 and 1 have one.
-    """
-    own = list(shares)
-    value = sum(share.value for share in own) / len(own)
-    variance = 0.0
-    for share in own:
-        trials = share.questions + 4
-        adjusted = (share.value * share.questions + 2) / trials
-        variance += adjusted * (1 - adjusted) / trials / len(own) ** 2
-    half = 1.96 * math.sqrt(variance)
-    return Share(value, max(value - half, 0.0), min(value + half, 1.0), sum(share.questions for share in own))
 
 
 def _micros(results: Results) -> list[Share]:
