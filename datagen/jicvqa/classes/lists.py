@@ -8,6 +8,7 @@ as the file is.
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from importlib import resources
 from itertools import combinations
 from pathlib import Path
@@ -17,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from datagen.errors import DatagenError
-from datagen.jicvqa.classes.names import NameConflict, conflict_of, key_of
+from datagen.jicvqa.classes.names import NameConflict, conflict_of, key_of, perhaps_in_conflict
 from filters.errors import nearest, sentence
 
 CHOICES = 4
@@ -63,22 +64,29 @@ class Subset(BaseModel):
     apart: tuple[tuple[str, ...], ...] = ()
     groups: dict[str, tuple[str, ...]] = {}
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The class names, in the order of the list."""
         return tuple(entry.name for entry in self.classes)
 
     def conflicts(self) -> list[NameConflict]:
-        """Return every pair of classes that must not stand in one question."""
-        found = []
+        """Return every pair of classes that must not stand in one question, in the order of the list."""
+        return list(self._conflicts)
+
+    @cached_property
+    def _conflicts(self) -> tuple[NameConflict, ...]:
         apart = {frozenset(pair) for group in self.apart for pair in combinations(group, 2)}
-        for first, second in combinations(self.classes, 2):
+        number_of = {entry.name: number for number, entry in enumerate(self.classes)}
+        pairs = {tuple(sorted(number_of[name] for name in pair)) for pair in apart if pair <= number_of.keys()}
+        pairs |= perhaps_in_conflict([(entry.name, entry.forms) for entry in self.classes])
+        found = []
+        for first, second in ((self.classes[a], self.classes[b]) for a, b in sorted(pairs)):
             kind = conflict_of(first.name, second.name, first.forms, second.forms)
             if not kind and {first.name, second.name} in apart:
                 kind = "apart"
             if kind:
                 found.append(NameConflict(first.name, second.name, kind))
-        return found
+        return tuple(found)
 
     def class_of(self, label: str) -> str | None:
         """Return the name of the class that a label means: its name, an alias or its reading, whatever its width.

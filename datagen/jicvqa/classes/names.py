@@ -6,6 +6,7 @@ Two names conflict when a grader that looks for the answer inside the response c
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
@@ -120,6 +121,31 @@ def conflict_of(first: str, second: str, first_forms: Sequence[str] = (), second
     if reading_of(first) in _runs(second) or reading_of(second) in _runs(first):
         return "nested"
     return ""
+
+
+def perhaps_in_conflict(classes: Sequence[tuple[str, Sequence[str]]]) -> set[tuple[int, int]]:
+    """Return the pairs of classes that `conflict_of` may find in conflict, so that it need not look at all.
+
+    Args:
+        classes: names, with their further forms.
+
+    Returns:
+        Pairs of numbers, the smaller one first. No pair that is left out is in conflict.
+    """
+    having: dict[str, set[int]] = defaultdict(set)  # by a key, a loose key or a reading, the classes that have it
+    holding: list[set[str]] = []  # by class, the keys, loose keys and readings within its own
+    for number, (name, forms) in enumerate(classes):
+        keys = {key_of(name), *map(key_of, forms)}
+        marks = keys | {f"loosely {_loosely(key)}" for key in keys} | {f"read {reading_of(name)}"}
+        for mark in marks:
+            having[mark].add(number)
+        pieces = {key[start:end] for key in keys for end in range(1, len(key) + 1) for start in range(end)}
+        holding.append(marks | pieces | {f"read {run}" for run in _runs(name)})
+    pairs = set()
+    for number, held in enumerate(holding):
+        for other in set().union(*(having.get(mark, ()) for mark in held)) - {number}:
+            pairs.add((min(number, other), max(number, other)))
+    return pairs
 
 
 def _runs(name: str) -> set[str]:

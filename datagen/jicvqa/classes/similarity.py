@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 from datagen.jicvqa.classes.lists import Subset
 from datagen.jicvqa.classes.names import key_of, morphemes_of, reading_of
@@ -29,11 +30,17 @@ def lexical_similarity(names: Sequence[str]) -> Matrix:
     Returns:
         An (n, n) symmetric matrix, see `LEXICAL_WEIGHTS`.
     """
-    matrix = np.zeros((len(names), len(names)))
-    for row, first in enumerate(names):
-        for column in range(row):
-            matrix[row, column] = matrix[column, row] = _likeness(first, names[column])
-    return matrix
+    keys, readings = list(map(key_of, names)), list(map(reading_of, names))
+    parts = {
+        "head": np.maximum(_common_ends(keys), _common_ends(readings)),
+        "characters": _dice([_pieces(key) for key in keys]),
+        "reading": _dice([_pieces(reading) for reading in readings]),
+        "morphemes": _dice([Counter(morpheme.lemma for morpheme in morphemes_of(name)) for name in names]),
+        "script": _dice([_scripts(name) for name in names]),
+    }
+    matrix = np.sum([LEXICAL_WEIGHTS[part] * value for part, value in parts.items()], axis=0)
+    np.fill_diagonal(matrix, 0.0)
+    return np.asarray(matrix)
 
 
 GROUP_WEIGHT = 0.6
@@ -92,39 +99,40 @@ def order_of(similarity: Matrix, index: int) -> list[int]:
     return [int(other) for other in order if other != index]
 
 
-def _likeness(first: str, second: str) -> float:
-    parts = {
-        "head": max(_common_end(key_of(first), key_of(second)), _common_end(reading_of(first), reading_of(second))),
-        "characters": _dice(_pieces(key_of(first)), _pieces(key_of(second))),
-        "reading": _dice(_pieces(reading_of(first)), _pieces(reading_of(second))),
-        "morphemes": _dice(_lemmas(first), _lemmas(second)),
-        "script": _dice(_scripts(first), _scripts(second)),
-    }
-    return sum(LEXICAL_WEIGHTS[part] * value for part, value in parts.items())
+def _common_ends(texts: Sequence[str]) -> Matrix:
+    """Return the lengths of the common ends, relative to the shorter text; a shared final ん or ー alone is no head."""
+    lengths = np.array(list(map(len, texts)))
+    # Two texts have as many ends in common as their longest common end is long.
+    common = _shared([Counter(text[start:] for start in range(len(text))) for text in texts])
+    last = np.array([text[-1:] in ("ん", "ー") for text in texts])
+    common[(common == 1) & last[:, None] & last[None, :]] = 0
+    return np.asarray(common / np.maximum(np.minimum(lengths[:, None], lengths[None, :]), 1))
 
 
-def _common_end(first: str, second: str) -> float:
-    """Return the length of the common end, relative to the shorter text; a shared final ん or ー alone is no head."""
-    length = 0
-    while length < min(len(first), len(second)) and first[-1 - length] == second[-1 - length]:
-        length += 1
-    common = first[len(first) - length :]
-    return 0.0 if common in {"", "ん", "ー"} else length / min(len(first), len(second))
+def _dice(bags: Sequence[Counter[str]]) -> Matrix:
+    """Return twice what two bags share, relative to their sizes."""
+    sizes = np.array([bag.total() for bag in bags])
+    return np.asarray(2 * _shared(bags) / np.maximum(sizes[:, None] + sizes[None, :], 1))
 
 
-def _dice(first: Counter[str], second: Counter[str]) -> float:
-    total = first.total() + second.total()
-    return 2 * (first & second).total() / total if total else 0.0
+def _shared(bags: Sequence[Counter[str]]) -> Matrix:
+    """Return how many things every two bags share, as often as both have them."""
+    number_of: dict[tuple[str, int], int] = {}
+    rows, columns = [], []
+    for row, bag in enumerate(bags):
+        for thing, count in bag.items():
+            for time in range(count):  # the first of a kind, the second, …: each is shared or not
+                rows.append(row)
+                columns.append(number_of.setdefault((thing, time), len(number_of)))
+    shape = len(bags), max(len(number_of), 1)
+    present = csr_matrix((np.ones(len(rows)), (rows, columns)), shape=shape)
+    return np.asarray((present @ present.T).todense(), dtype=np.float64)
 
 
 def _pieces(text: str) -> Counter[str]:
     """Return the characters and the pairs of neighbouring characters, with the edges."""
     framed = f"^{text}$"
     return Counter(text) + Counter(framed[index : index + 2] for index in range(len(framed) - 1))
-
-
-def _lemmas(name: str) -> Counter[str]:
-    return Counter(morpheme.lemma for morpheme in morphemes_of(name))
 
 
 def _scripts(name: str) -> Counter[str]:

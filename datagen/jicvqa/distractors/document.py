@@ -272,7 +272,8 @@ def _refuse_unplaced(subset: Subset, unplaced: npt.NDArray[np.bool_]) -> None:
 
 def _rows(subset: Subset, matrix: Matrix) -> dict[str, dict[str, float]]:
     rows = {}
-    for own, name in enumerate(subset.names):
+    names = subset.names
+    for own, name in enumerate(names):
         order = [int(other) for other in np.argsort(-matrix[own], kind="stable") if matrix[own, other] > 0]
-        rows[name] = {subset.names[other]: float(matrix[own, other]) for other in order if other != own}
+        rows[name] = {names[other]: float(matrix[own, other]) for other in order if other != own}
     return rows
