@@ -7,21 +7,27 @@ paper) gives each class its three most similar classes and leaves the ceiling wh
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, linprog, milp
-from scipy.sparse import csc_matrix, hstack, identity, vstack
+from scipy.optimize import OptimizeResult, linprog
 
 from datagen.jicvqa.classes.lists import CHOICES
 from datagen.jicvqa.classes.similarity import Matrix, mutual, order_of
 from datagen.jicvqa.distractors.candidates import OptionSet, better_sets, gain_of, neighbour_sets
+from datagen.jicvqa.distractors.rounding import (
+    LEFT_OVER,
+    Counts,
+    Programme,
+    grouped,
+    left_over,
+    memberships,
+    option_set,
+    questions_per_class,
+    whole,
+)
 
-Counts = npt.NDArray[np.int64]
-
-_LEFT_OVER = 100.0  # the cost of a question outside the balance; far above the 12 that a set of equals can gain
 _SPREAD = 0.5  # a class has at most this share of its questions in one set ...
 _SPREAD_COST = 0.97  # ... unless that costs more than 3 % of the similarity
 _ROUNDS = 40
@@ -77,7 +83,7 @@ def nearest_design(similarity: Matrix, counts: Counts) -> Design:
     table: Counter[tuple[OptionSet, int]] = Counter()
     for own, count in enumerate(counts):
         if count:
-            members = _option_set(sorted([own, *order_of(similarity, own)[: CHOICES - 1]]))
+            members = option_set(sorted([own, *order_of(similarity, own)[: CHOICES - 1]]))
             table[members, own] += int(count)
     return Design.of(table)
 
@@ -105,40 +111,29 @@ def mutual_design(similarity: Matrix, forbidden: npt.NDArray[np.bool_], counts: 
     """
     pairwise = mutual(similarity)
     programme = _solved(pairwise, forbidden, counts.astype(np.float64))
-    amounts = _whole(programme, counts)
-    left = counts - _questions_per_class(programme.members, amounts, len(counts))
+    amounts = whole(programme, counts)
+    left = counts - questions_per_class(programme.members, amounts, len(counts))
     if left.sum() > counts.sum() % CHOICES:
         unbounded = programme._replace(bounds=counts[programme.members].min(axis=1, initial=counts.max(initial=0)))
-        amounts = _whole(unbounded, counts)
-        left = counts - _questions_per_class(programme.members, amounts, len(counts))
+        amounts = whole(unbounded, counts)
+        left = counts - questions_per_class(programme.members, amounts, len(counts))
     table: Counter[tuple[OptionSet, int]] = Counter()
     for members, amount in zip(programme.members.tolist(), amounts.tolist(), strict=True):
         for member in members if amount else ():
-            table[_option_set(members), member] += amount
-    for members, member in _left_over(programme, amounts, left):
+            table[option_set(members), member] += amount
+    for members in grouped(pairwise, forbidden, left):
+        for member in members:
+            table[members, member] += 1
+            left[member] -= 1
+    for members, member in left_over(programme, amounts, left):
         table[members, member] += 1
     return Design.of(table)
 
 
-class _Programme(NamedTuple):
-    """A solved linear programme: sets with their gains, amounts and upper bounds, and the prices of the classes."""
-
-    members: npt.NDArray[np.int64]
-    gains: npt.NDArray[np.float64]
-    amounts: npt.NDArray[np.float64]
-    bounds: npt.NDArray[np.float64]
-    prices: npt.NDArray[np.float64]
-    left_over: float
-
-    @property
-    def value(self) -> float:
-        return float(self.gains @ self.amounts)
-
-
-def _solved(pairwise: Matrix, forbidden: npt.NDArray[np.bool_], counts: npt.NDArray[np.float64]) -> _Programme:
+def _solved(pairwise: Matrix, forbidden: npt.NDArray[np.bool_], counts: npt.NDArray[np.float64]) -> Programme:
     """Return the linear programme's solution, spread over several sets a class where that costs little."""
     free = _generated(pairwise, forbidden, counts, 1.0, neighbour_sets(pairwise, forbidden))
-    spread = _generated(pairwise, forbidden, counts, _SPREAD, [_option_set(row) for row in free.members.tolist()])
+    spread = _generated(pairwise, forbidden, counts, _SPREAD, [option_set(row) for row in free.members.tolist()])
     dearer = spread.left_over > free.left_over + 1e-6 or spread.value < _SPREAD_COST * free.value
     return free if dearer else spread
 
@@ -149,7 +144,7 @@ def _generated(
     counts: npt.NDArray[np.float64],
     share: float,
     sets: list[OptionSet],
-) -> _Programme:
+) -> Programme:
     """Solve by column generation: solve, look for sets that beat the prices, add them, until there are none.
 
     Args:
@@ -166,8 +161,8 @@ def _generated(
         gains = gain_of(pairwise, members)
         bounds = share * counts[members].min(axis=1, initial=np.inf)
         result: OptimizeResult = linprog(
-            np.concatenate([-gains, np.full(len(counts), _LEFT_OVER)]),
-            A_eq=_memberships(members, len(counts)),
+            np.concatenate([-gains, np.full(len(counts), LEFT_OVER)]),
+            A_eq=memberships(members, len(counts)),
             b_eq=counts,
             bounds=np.column_stack([np.zeros(len(sets) + len(counts)), np.concatenate([bounds, counts])]),
             method="highs",
@@ -179,67 +174,7 @@ def _generated(
         sets += new
         known.update(new)
     amounts = result.x[: len(members)]
-    return _Programme(members, gains, amounts, bounds, prices, float(result.x[len(members) :].sum()))
-
-
-def _whole(programme: _Programme, counts: Counts) -> Counts:
-    """Round to whole numbers with an integer programme over all generated sets.
-
-    Every set takes four questions, so that what is left over is, up to multiples of four, the remainder of all
-    questions; that row is implied, but saying it lets the solver close its gap at the root. The limit is in nodes,
-    not seconds, so that the outcome is the same on every machine.
-    """
-    sets, classes = len(programme.members), len(counts)
-    implied = np.concatenate([np.zeros(sets), np.ones(classes), [-CHOICES]])[None, :]
-    rows = vstack([hstack([_memberships(programme.members, classes), csc_matrix((classes, 1))]), csc_matrix(implied)])
-    wanted = np.append(counts, counts.sum() % CHOICES)
-    result = milp(
-        np.concatenate([-programme.gains, np.full(classes, _LEFT_OVER), [0.0]]),
-        constraints=LinearConstraint(rows.tocsc(), wanted, wanted),
-        integrality=np.ones(sets + classes + 1),
-        bounds=Bounds(0, np.concatenate([np.ceil(programme.bounds), counts, [counts.sum()]])),
-        options={"mip_rel_gap": 1e-3, "node_limit": 500},
-    )
-    if result.x is None:
-        return np.floor(programme.amounts + 1e-6).astype(np.int64)
-    whole: Counts = np.round(result.x[:sets]).astype(np.int64)
-    return whole
-
-
-def _left_over(programme: _Programme, amounts: Counts, left: Counts) -> Iterable[tuple[OptionSet, int]]:
-    """Place the questions outside the balance: each time in the set that takes the most of such classes at once.
-
-    Among equals a set that is used anyway comes first, so that no set has one question alone.
-    """
-    left = left.copy()
-    order = np.lexsort((-programme.gains, amounts == 0))
-    members = programme.members[order]
-    while left.any() and len(members):
-        taken = (left[members] > 0).sum(axis=1)
-        best = int(taken.argmax())
-        if not taken[best]:
-            return
-        row = _option_set(members[best].tolist())
-        for member in row:
-            if left[member] > 0:
-                left[member] -= 1
-                yield row, member
-
-
-def _questions_per_class(members: npt.NDArray[np.int64], amounts: Counts, classes: int) -> Counts:
-    return np.bincount(members.ravel(), weights=np.repeat(amounts, CHOICES), minlength=classes).astype(np.int64)
-
-
-def _memberships(members: npt.NDArray[np.int64], classes: int) -> csc_matrix:
-    """Return the constraint matrix: one row a class, one column a set, and one column a class for what is left over."""
-    columns = np.repeat(np.arange(len(members)), CHOICES)
-    sets = csc_matrix((np.ones(members.size), (members.ravel(), columns)), shape=(classes, len(members)))
-    return hstack([sets, identity(classes)]).tocsc()
-
-
-def _option_set(row: list[int]) -> OptionSet:
-    first, second, third, fourth = row
-    return first, second, third, fourth
+    return Programme(members, gains, amounts, bounds, prices, float(result.x[len(members) :].sum()))
 
 
 def _by_set(members: npt.NDArray[np.int64], answers: npt.NDArray[np.float64]) -> Design:

@@ -23,7 +23,8 @@ from datagen.jicvqa.classes.similarity import (
     forbidden_pairs,
     similarity_of_names,
 )
-from datagen.jicvqa.distractors.design import Counts, Design, mutual_design, mutual_shares, nearest_design
+from datagen.jicvqa.distractors.design import Design, mutual_design, mutual_shares, nearest_design
+from datagen.jicvqa.distractors.rounding import Counts
 from filters.errors import sentence
 
 Method = Literal["mutual", "nearest"]
