@@ -183,6 +183,7 @@ def _write_editions(
     editions.write_explicit(folder / "jic_vqa.parquet", questions, picture)
     editions.write_llm_jp_eval_mm(folder / "llm_jp_eval_mm" / "jic_vqa.parquet", questions, thumbnail)
     editions.write_vlmevalkit(folder / "vlmevalkit" / "JIC-VQA.tsv", questions, picture)
+    editions.write_tasks(folder / "tasks")
 
 
 def _manifest(

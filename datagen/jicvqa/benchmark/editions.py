@@ -4,12 +4,14 @@
 - `jic_vqa.parquet`: explicit columns, the picture where there is one;
 - `llm_jp_eval_mm/jic_vqa.parquet`: what llm-jp-eval-mm reads, pictures shrunk as it shrinks them;
 - `vlmevalkit/JIC-VQA.tsv`: for VLMEvalKit, pictures in base64;
+- `tasks/`: the task files of lmms-eval and Inspect, which read `jic_vqa.parquet`;
 - `circular.parquet`: every question with its options in all four rotations.
 """
 
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
+from importlib import resources
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +27,10 @@ PUBLISHED_COLUMNS = ("id", "question", "category", "url")
 ReadPicture = Callable[[Question], bytes]
 
 _ROWS = 256
+_TASKS = {
+    "lmms_eval": {"lmms_eval.yaml": "jic_vqa.yaml", "lmms_eval.py.txt": "jic_vqa.py"},
+    "inspect_ai": {"inspect_ai.py.txt": "jic_vqa.py"},
+}
 _LETTERS = "ABCD"
 
 
@@ -108,16 +114,29 @@ def write_llm_jp_eval_mm(path: Path, questions: Sequence[Question], thumbnail: R
 
 
 def write_vlmevalkit(path: Path, questions: Sequence[Question], picture: ReadPicture) -> None:
-    """Write the TSV that VLMEvalKit reads; it makes its own circular edition from it."""
+    """Write the TSV that VLMEvalKit reads.
+
+    In its circular mode it turns the options itself, by 0 to 3 positions as `circular.parquet` does, and gives the
+    turned questions indices a million apart.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(["index", "image", "question", *_LETTERS, "answer", "category", "split"])
+        writer.writerow(["index", "id", "image", "question", *_LETTERS, "answer", "category", "split"])
         for number, question in enumerate(questions):
             image = pybase64.b64encode(picture(question)).decode("ascii")
             asked = f"この画像にはどの{question.word}が映っていますか？"
             answer = _LETTERS[question.answer_index]
-            writer.writerow([number, image, asked, *question.choices, answer, question.subset, "test"])
+            writer.writerow([number, question.id, image, asked, *question.choices, answer, question.subset, "test"])
+
+
+def write_tasks(folder: Path) -> None:
+    """Write the task files of lmms-eval and Inspect."""
+    shipped = resources.files("datagen.jicvqa") / "templates" / "tasks"
+    for tool, files in _TASKS.items():
+        (folder / tool).mkdir(parents=True)
+        for source, target in files.items():
+            (folder / tool / target).write_text((shipped / source).read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def write_circular(path: Path, questions: Sequence[Question]) -> None:
