@@ -22,6 +22,9 @@ from datagen.jicvqa.distractors.design import Design, nearest_design
 from datagen.jicvqa.distractors.document import Distractors, counts_of, named_sets
 from datagen.version import VERSION
 
+PICTURES_WRITTEN = 3
+"""How many editions hold the pictures."""
+
 
 @dataclass(frozen=True)
 class Built:
@@ -105,6 +108,7 @@ def write_build(
     scratch: Scratch | None = None,
     lost: Sequence[LostPicture] = (),
     overwrite: bool = False,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Built:
     """Write all editions to a folder that appears whole.
 
@@ -119,6 +123,7 @@ def write_build(
         scratch: the pictures.
         lost: the pictures that could not be had.
         overwrite: replace an earlier build.
+        advance: told of written pictures, each of which is written `PICTURES_WRITTEN` times.
 
     Raises:
         DatagenError: the folder is there already and is not to be replaced, or cannot be written.
@@ -126,7 +131,7 @@ def write_build(
     refuse_existing(out, overwrite)
     try:
         with appearing_folder(out) as partial:
-            _write_editions(partial, questions, gathered, scratch)
+            _write_editions(partial, questions, gathered, scratch, advance)
             (partial / "distractors.json").write_text(distractors.text(), encoding="utf-8")
             sets = {
                 name: [share.model_dump() for share in named_sets(distractors.subsets[name].subset, design)]
@@ -163,6 +168,7 @@ def _write_editions(
     questions: Sequence[Question],
     gathered: Mapping[str, Gathered] | None,
     scratch: Scratch | None,
+    advance: Callable[[int], None],
 ) -> None:
     by_subset: dict[str, list[Question]] = defaultdict(list)
     for question in questions:
@@ -175,9 +181,11 @@ def _write_editions(
         return
 
     def picture(question: Question) -> bytes:
+        advance(1)
         return scratch.read(gathered[question.id].picture)
 
     def thumbnail(question: Question) -> bytes:
+        advance(1)
         return scratch.read(gathered[question.id].thumbnail)
 
     editions.write_explicit(folder / "jic_vqa.parquet", questions, picture)

@@ -10,14 +10,14 @@ import numpy as np
 from datagen.console import pasteable
 from datagen.errors import DatagenError
 from datagen.jicvqa.benchmark.arrangement import FEW_BITS
-from datagen.jicvqa.benchmark.build import Built, make_questions, refuse_existing, write_build
+from datagen.jicvqa.benchmark.build import PICTURES_WRITTEN, Built, make_questions, refuse_existing, write_build
 from datagen.jicvqa.benchmark.labelled import ImageRow, Labelled, Labels, read_labelled
 from datagen.jicvqa.benchmark.pictures import Gathered, LostPicture, Scratch, download, gather, reader_of
 from datagen.jicvqa.benchmark.placing import Placed, place_rows
 from datagen.jicvqa.classes.lists import CHOICES
 from datagen.jicvqa.distractors.design import mutual_design
 from datagen.jicvqa.distractors.document import Distractors, counts_of, load_distractors
-from datagen.jicvqa.runs.places import CONSOLE, beside
+from datagen.jicvqa.runs.places import CONSOLE, beside, say_if_long
 from datagen.progress import counted
 
 _DIGITS_OF_ID = 15  # of a 64-bit integer's 18, so that spreadsheets keep them all
@@ -77,22 +77,25 @@ def build(images: str, distractors: Path, out: Path, choice: BuildChoice) -> Non
         for row in rows:
             if gathered is None or row.id in gathered:
                 by_subset[subset_of[row.number]].append(row)
+        say_if_long(recorded.lists)
         with counted("balancing the answers", len(by_subset)) as advance:
             questions, designs = make_questions(
                 by_subset, recorded, choice.seed, gathered, choice.ambiguous, lambda: advance(1)
             )
-        built = write_build(
-            out,
-            questions,
-            designs,
-            recorded,
-            table=images,
-            seed=choice.seed,
-            gathered=gathered,
-            scratch=scratch,
-            lost=lost,
-            overwrite=choice.overwrite,
-        )
+        with counted("writing pictures", PICTURES_WRITTEN * len(gathered or ())) as advance:
+            built = write_build(
+                out,
+                questions,
+                designs,
+                recorded,
+                table=images,
+                seed=choice.seed,
+                gathered=gathered,
+                scratch=scratch,
+                lost=lost,
+                overwrite=choice.overwrite,
+                advance=advance,
+            )
     _say_built(built, recorded, out, choice, lost)
 
 

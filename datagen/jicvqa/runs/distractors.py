@@ -20,7 +20,7 @@ from datagen.jicvqa.distractors.looks import COLOURS_AND_SHAPES, similarity_of_p
 from datagen.jicvqa.distractors.ranking import Ranking, RankingChoice, rank_classes
 from datagen.jicvqa.distractors.similarity_file import read_similarity
 from datagen.jicvqa.models import ModelServer, checked
-from datagen.jicvqa.runs.places import CONSOLE, serving
+from datagen.jicvqa.runs.places import CONSOLE, say_if_long, serving
 from datagen.progress import counted
 
 _PICTURES_A_CLASS = 50
@@ -62,6 +62,7 @@ def make_distractors(out: Path, choice: DistractorsChoice, server: ModelServer) 
     """
     lists = _lists_from(choice.classes_from, choice.word) if choice.classes_from else load_classes(choice.classes)
     table_counts = _counts(choice.counts, lists) if choice.counts else None
+    say_if_long(lists)
     by_names = distractors_file.lexical_matrices(lists), distractors_file.lexical_ranker()
     # Also when something else is to rank: lists that have no design are found before a call is paid.
     made = distractors_file.make_distractors(lists, *by_names, choice.method, table_counts)

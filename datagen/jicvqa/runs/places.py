@@ -7,9 +7,12 @@ from pathlib import Path
 
 from datagen.console import PlainConsole
 from datagen.errors import DatagenError
+from datagen.jicvqa.classes.lists import ClassLists
 from datagen.jicvqa.models import ModelServer
 
 CONSOLE = PlainConsole(soft_wrap=True)
+
+_MANY_CLASSES = 200
 
 
 @contextmanager
@@ -33,3 +36,10 @@ def beside(folder: Path, ending: str) -> Path:
     """Return the path next to a folder, `build` giving `build-audit`, also for `.` and `..`."""
     path = Path(os.path.abspath(folder))  # noqa: PTH100 (resolve() would follow a link to elsewhere)
     return folder.parent / f"{path.name}{ending}" if folder.name not in ("", "..") else Path(f"{path}{ending}")
+
+
+def say_if_long(lists: ClassLists) -> None:
+    """Say of lists whose option sets take a while to design that they do: the solver tells nothing before its end."""
+    most = max(len(subset.classes) for subset in lists.subsets.values())
+    if most >= _MANY_CLASSES:
+        CONSOLE.print(f"Designing option sets for up to {most:,} classes; for 1,000 that takes about a minute.")
