@@ -143,6 +143,19 @@ def test_a_wrong_key_is_named_before_anything_is_asked(lists: Path, monkeypatch:
         assert served.requests == []
 
 
+def test_retries_are_not_said_one_by_one(lists: Path, caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[int] = []
+
+    def stumbling(document: dict[str, Any]) -> str | int:
+        seen.append(1)
+        return 503 if len(seen) == 2 else alphabetical(document)
+
+    with model_server(stumbling) as served:
+        outcome, _ = ranked(lists, served.endpoint)
+    assert outcome.code == 0, outcome.error
+    assert not [record for record in caplog.records if "stamina" in record.name]
+
+
 def test_costs_are_told_before_and_after(lists: Path) -> None:
     with model_server(alphabetical) as served:
         outcome, _ = ranked(lists, served.endpoint)

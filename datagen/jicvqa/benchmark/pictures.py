@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, Self
 
+import stamina.instrumentation
 from PIL import Image
 
 from datagen.errors import DatagenError
@@ -173,6 +174,7 @@ def download(
     Raises:
         DatagenError: the cache cannot be written to.
     """
+    stamina.instrumentation.set_on_retry_hooks(())  # retries are not said one by one
     try:
         cache.mkdir(parents=True, exist_ok=True)
         return run_to_end(_download(sorted(set(urls)), cache, allow_private_hosts, retry_dead, advance))

@@ -38,7 +38,7 @@ class Item(NamedTuple):
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
-    read_by: str
+    read_by: str = "rules"
 
 
 def write_items(path: Path, items: Sequence[Item]) -> None:
