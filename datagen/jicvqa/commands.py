@@ -142,7 +142,8 @@ def build(
 ) -> None:
     """Build the question table in all its editions."""
     from datagen.jicvqa.benchmark.ambiguity import read_ambiguous
-    from datagen.jicvqa.benchmark.labelled import Labels, read_label_names
+    from datagen.jicvqa.benchmark.labelled import read_label_names
+    from datagen.jicvqa.benchmark.splits import Labels
     from datagen.jicvqa.runs.build import BuildChoice, Fetching
     from datagen.jicvqa.runs.build import build as build_benchmark
 

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from datagen.errors import DatagenError
-from datagen.jicvqa.benchmark.labelled import Labels, read_label_names, read_labelled
+from datagen.jicvqa.benchmark.labelled import read_label_names, read_labelled
+from datagen.jicvqa.benchmark.splits import Labels
 from datagen.jicvqa.benchmark.stored import load_benchmark
 from tests.jicvqa.conftest import command, picture
 

@@ -11,9 +11,10 @@ from datagen.console import pasteable
 from datagen.errors import DatagenError
 from datagen.jicvqa.benchmark.arrangement import FEW_BITS
 from datagen.jicvqa.benchmark.build import PICTURES_WRITTEN, Built, make_questions, refuse_existing, write_build
-from datagen.jicvqa.benchmark.labelled import ImageRow, Labelled, Labels, read_labelled
+from datagen.jicvqa.benchmark.labelled import ImageRow, Labelled, read_labelled
 from datagen.jicvqa.benchmark.pictures import Gathered, LostPicture, Scratch, download, gather, reader_of
 from datagen.jicvqa.benchmark.placing import Placed, place_rows
+from datagen.jicvqa.benchmark.splits import Labels
 from datagen.jicvqa.classes.lists import CHOICES
 from datagen.jicvqa.distractors.design import mutual_design
 from datagen.jicvqa.distractors.document import Distractors, counts_of, load_distractors

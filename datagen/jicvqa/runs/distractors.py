@@ -9,9 +9,10 @@ from typing import Literal, NamedTuple
 from datagen.console import pasteable
 from datagen.errors import DatagenError
 from datagen.files.writing import digest_of, write_text
-from datagen.jicvqa.benchmark.labelled import ImageRow, Labels, read_labelled
+from datagen.jicvqa.benchmark.labelled import ImageRow, read_labelled
 from datagen.jicvqa.benchmark.pictures import reader_of
 from datagen.jicvqa.benchmark.placing import place_rows
+from datagen.jicvqa.benchmark.splits import Labels
 from datagen.jicvqa.classes.lists import ClassLists, lists_of_labels, load_classes
 from datagen.jicvqa.classes.similarity import Matrix
 from datagen.jicvqa.distractors import document as distractors_file
