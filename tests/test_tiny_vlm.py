@@ -59,11 +59,11 @@ def test_the_jic_miniature_has_enough_classes_and_pictures() -> None:
     classes = json.loads((EXAMPLES / "jic_miniature" / "classes.json").read_text(encoding="utf-8"))
     rows = rows_of(EXAMPLES / "jic_miniature" / "images.csv")
     assert set(classes) == {"flower", "food", "landmark", "facility"}
-    assert len({row["id"] for row in rows}) == len(rows)
+    assert len({row["path"] for row in rows}) == len(rows)
     for subset, names in classes.items():
         assert len(names) >= 8
         for name in names:
-            pictures = [row["url"] for row in rows if row["category"] == name and row["subset"] == subset]
+            pictures = [row["path"] for row in rows if row["category"] == name and row["subset"] == subset]
             assert 2 <= len(pictures) <= 4
             assert all((EXAMPLES / "jic_miniature" / url).is_file() for url in pictures)
     assert {row["license"] for row in rows} <= OPEN_LICENSES

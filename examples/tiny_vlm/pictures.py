@@ -88,7 +88,8 @@ def draw_examples(cache: Path, target: Path) -> int:
 def draw_miniature(cache: Path, target: Path) -> int:
     """Write a miniature of the image table behind JIC-VQA: four pictures a class, two of them altered.
 
-    `images.csv` has the columns of the published set and `subset`; `classes.json` the class names by subset.
+    `images.csv` has paths, labels and licences, and no ids: numbers in the order of the classes would tell a blind
+    player the answers, so that the build makes ids of the pictures. `classes.json` has the class names by subset.
 
     Returns:
         How many pictures were written.
@@ -97,7 +98,7 @@ def draw_miniature(cache: Path, target: Path) -> int:
     grouped = _by_folder(load_concepts())
     shutil.rmtree(target / "pictures", ignore_errors=True)
     classes: dict[str, list[str]] = {}
-    rows: list[tuple[int, str, str, str, str, str]] = []
+    rows: list[tuple[str, str, str, str, str]] = []
     for subset, count in SUBSETS.items():
         group = [concept for concept in grouped[subset] if concept.subset]
         chosen = draws.sample(group, min(count, len(group)))
@@ -113,10 +114,10 @@ def draw_miniature(cache: Path, target: Path) -> int:
                     path = f"pictures/{subset}/{number:04d}.png"
                     _save(picture, target / path)
                     license_url = LICENSE_URLS[artwork_set.license]
-                    rows.append((number, artwork_set.license, license_url, path, concept.name, subset))
+                    rows.append((path, artwork_set.license, license_url, concept.name, subset))
     with (target / "images.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("id", "license", "license_url", "url", "category", "subset"))
+        writer.writerow(("path", "license", "license_url", "category", "subset"))
         writer.writerows(rows)
     (target / "classes.json").write_text(json.dumps(classes, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     return len(rows)

@@ -225,6 +225,17 @@ def test_a_table_whose_pictures_are_not_found_never_builds_without_them(distract
     assert command(*build, "--image-column", "photo", "--label-column", "sort").code == 0
 
 
+def test_the_paths_of_pictures_are_not_published_as_urls(distractors_file: Path, tmp_path: Path) -> None:
+    """They say the class as often as not: in their folder, or by their numbers."""
+    names = pictures_beside(tmp_path)
+    rows = "".join(f"{label},{name}\n" for label, name in zip(LABELS, names, strict=True))
+    (tmp_path / "t.csv").write_text(f"category,url\n{rows}", encoding="utf-8")
+    build = ("build", "--images", tmp_path / "t.csv", "--distractors", distractors_file)
+    assert command(*build, "--out", tmp_path / "b").code == 0
+    assert {question.url for question in load_benchmark(tmp_path / "b").questions} == {""}
+    assert "p/" not in (tmp_path / "b" / "jaflower30.csv").read_text(encoding="utf-8")
+
+
 def test_pictures_outside_a_folder_of_a_class_are_a_sentence(tmp_path: Path) -> None:
     folder_by_class(tmp_path)
     (tmp_path / "stray.jpg").write_bytes(picture(99))

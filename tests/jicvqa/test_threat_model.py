@@ -75,14 +75,17 @@ def test_exactly_even_positions_would_be_solved(shape: tuple[int, int], least: f
     assert earned / asked > least
 
 
-@pytest.mark.parametrize("sorted_by", ["id", "row"])
-def test_ids_or_rows_that_follow_the_classes_are_found_out(sorted_by: str) -> None:
+@pytest.mark.parametrize("sorted_by", ["id", "URL", "row"])
+def test_ids_urls_or_rows_that_follow_the_classes_are_found_out(sorted_by: str) -> None:
     questions = sorted(questions_of(40, 20, 0), key=lambda question: question.category)
     if sorted_by == "id":
         questions = [replace(question, id=f"picture{number}") for number, question in enumerate(questions)]
         random.Random(0).shuffle(questions)
+    if sorted_by == "URL":
+        questions = [replace(q, url=f"https://example.org/{number}.jpg") for number, q in enumerate(questions)]
+        random.Random(0).shuffle(questions)
     table = table_of(questions)
-    player = {"id": "options of the neighbouring ids", "row": "options of the neighbouring rows"}[sorted_by]
+    player = f"options of the neighbouring {sorted_by}s"
     assert credit(whole_table_players(table)[player], table.answers) / len(questions) > 0.6
 
 

@@ -30,7 +30,7 @@ class Table(NamedTuple):
         answers: (n,) the position of the answer, 0 to 3.
         sets: (n,) the number of the option set, whatever the order.
         folds: (n,) 0 to FOLDS - 1.
-        by_id: (n,) the numbers of the questions in the order of their ids.
+        by_id: (n,) the numbers of the questions in the order of their ids; `by_url` in that of their URLs.
         named: (n, 4) 1 where the option's name stands in the question's id or URL, otherwise 0.
     """
 
@@ -40,6 +40,7 @@ class Table(NamedTuple):
     sets: Numbers
     folds: Numbers
     by_id: Numbers
+    by_url: Numbers
     named: Scores
 
     @property
@@ -59,9 +60,19 @@ def table_of(questions: Sequence[Question]) -> Table:
     for row in sorted(range(len(questions)), key=lambda row: hashlib.sha256(questions[row].id.encode()).digest()):
         groups.setdefault((int(sets[row]), int(options[row, answers[row]])), []).append(row)
     by_id = sorted(range(len(questions)), key=lambda row: _in_order(questions[row].id))
+    by_url = sorted(range(len(questions)), key=lambda row: _in_order(questions[row].url))
     named = np.array([_named(question) for question in questions])
     folds = _folds(groups, len(questions))
-    return Table(names, options, answers, sets.ravel(), folds, np.array(by_id, dtype=np.int64), named)
+    return Table(
+        names,
+        options,
+        answers,
+        sets.ravel(),
+        folds,
+        np.array(by_id, dtype=np.int64),
+        np.array(by_url, dtype=np.int64),
+        named,
+    )
 
 
 def credit(scores: Scores, answers: Numbers) -> float:

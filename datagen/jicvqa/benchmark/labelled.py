@@ -18,6 +18,7 @@ from datagen.errors import DatagenError
 from datagen.jicvqa.benchmark.splits import SPLITS, Labels, Part, PictureAt, Rows, of_split, parts_of
 from datagen.recipe import Images
 from datagen.sources import Entry, open_source
+from datagen.sources.reading.locations import is_url
 from filters.errors import nearest, sentence
 
 _LABELS = ("category", "label", "class", "labels")
@@ -143,8 +144,8 @@ def _read_part(part: Part, labels: Labels, found: Labelled) -> None:
         fields["id"] = f"{_MADE_ID}{number}" if identity is None and "id" not in record else identity or ""
         if identity == 0:
             fields["id"] = identity
-        if picture and not fields["url"]:
-            fields["url"] = picture.url
+        if not is_url(str(fields["url"])):  # a path tells the class as often as not, and is of use to nobody else
+            fields["url"] = picture.url if picture else ""
         try:
             found.rows.append(ImageRow.model_validate({"number": number, **fields}))
         except ValidationError as error:

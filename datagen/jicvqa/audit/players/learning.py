@@ -41,6 +41,7 @@ def learned(table: Table, known: npt.NDArray[np.bool_]) -> dict[str, Scores]:
         "option-set memory": seen_in_set(table, known),
         "answers of the neighbouring rows": neighbours_in(np.arange(len(table.answers)), table.options, told),
         "answers of the neighbouring ids": neighbours_in(table.by_id, table.options, told),
+        "answers of the neighbouring URLs": neighbours_in(table.by_url, table.options, told),
     }
 
 

@@ -26,6 +26,7 @@ def whole_table_players(table: Table) -> dict[str, Scores]:
             np.arange(len(table.answers)), table.options, table.options, rarely
         ),
         "options of the neighbouring ids": neighbours_in(table.by_id, table.options, table.options, rarely),
+        "options of the neighbouring URLs": neighbours_in(table.by_url, table.options, table.options, rarely),
         "named in the id or URL": table.named,
         "class counts known": class_counts(table),
         "offered most": -rarely,
