@@ -40,6 +40,66 @@ def processes_with(text: str) -> list[int]:
     return found
 
 
+@pytest.fixture
+def eight(tmp_path: Path) -> Path:
+    """A folder with the device files of eight GPUs."""
+    for name in (*(f"nvidia{number}" for number in range(8)), "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("visible", "count"),
+    [
+        (None, 8),
+        ("2,3", 2),
+        (" 2 , 3 ", 2),
+        ("", 0),
+        ("-1", 0),
+        ("0,-1,1", 1),
+        ("0,9,1", 1),
+        ("GPU-3c,MIG-5d", 2),
+        ("1,1", 1),
+    ],
+)
+def test_only_gpus_that_may_be_seen_are_counted(
+    eight: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, count: int
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert server_module.gpu_count(eight) == count
+
+
+@pytest.mark.parametrize(
+    ("args", "replicas"),
+    [
+        ((), "8"),
+        (("--tensor-parallel-size", "4"), "2"),
+        (("--tensor-parallel-size=2",), "4"),
+        (("-tp", "8"), None),
+        (("--tensor-parallel-size", "2", "--pipeline-parallel-size", "2"), "2"),
+        (("--data-parallel-size", "3"), None),
+        (("-dp=3",), None),
+        (("--tensor-parallel-size", "3"), "2"),
+    ],
+)
+def test_replicas_are_as_many_as_fit(
+    monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], replicas: str | None
+) -> None:
+    monkeypatch.setattr(server_module, "gpu_count", lambda: 8)
+    command = server_module.serve_command("m", "m", 1, args)
+    ours = command[: len(command) - len(args)]
+    assert (ours[ours.index("--data-parallel-size") + 1] if "--data-parallel-size" in ours else None) == replicas
+    assert tuple(command[len(ours) :]) == args
+
+
+def test_a_replica_that_needs_more_gpus_than_there_are_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "gpu_count", lambda: 2)
+    with pytest.raises(DatagenError, match=r"a replica takes 4 GPUs .* and there are 2 here"):
+        server_module.serve_command("m", "m", 1, ("--tensor-parallel-size", "4"))
+
+
 @pytest.mark.slow
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "empty_model").mkdir()

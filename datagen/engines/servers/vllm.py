@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from datagen.errors import DatagenError
@@ -79,21 +80,64 @@ def log_name(engine: str) -> str:
     return f"server-{name}.log"
 
 
-def gpu_count() -> int:
-    """Return how many NVIDIA GPUs this machine has, by its device files."""
-    return len([path for path in Path("/dev").glob("nvidia[0-9]*") if path.name[6:].isdigit()])
+def gpu_count(devices: Path = Path("/dev")) -> int:
+    """Return how many NVIDIA GPUs of this machine may be used: its device files, as far as CUDA_VISIBLE_DEVICES goes.
+
+    As CUDA reads that variable, what follows an entry that is no device is not seen.
+    """
+    here = len([path for path in devices.glob("nvidia[0-9]*") if path.name[6:].isdigit()])
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return here
+    entries = [entry.strip() for entry in visible.split(",")]
+    seen = list(takewhile(lambda entry: entry.startswith(("GPU-", "MIG-")) or _is_below(entry, here), entries))
+    return min(len(set(seen)), here)
 
 
 def serve_command(model: str, weights: str, port: int, args: Sequence[str] = ()) -> list[str]:
-    """Return the command that serves a model: a replica a GPU, or eagerly on the CPU when there is none."""
+    """Return the command that serves a model: a replica a GPU, or eagerly on the CPU when there is none.
+
+    Where `args` have replicas take several GPUs, there are as many as fit; where they say how many, so many.
+
+    Raises:
+        DatagenError: a replica needs more GPUs than there are.
+    """
     gpus = gpu_count()
-    device_args = ("--data-parallel-size", str(gpus)) if gpus > 1 else () if gpus else _CPU_ARGS
+    device_args = _data_parallel(gpus, args) if gpus else _CPU_ARGS
     return [
         *(sys.executable, "-m", "vllm.entrypoints.openai.api_server"),
         *("--model", weights, "--served-model-name", model, "--host", "127.0.0.1", "--port", str(port)),
         *device_args,
         *args,
     ]
+
+
+def _data_parallel(gpus: int, args: Sequence[str]) -> tuple[str, ...]:
+    """Return the argument that has one server use all GPUs; none where there is one replica, or `args` have it."""
+    if any(arg.split("=")[0] in ("--data-parallel-size", "-dp") for arg in args):
+        return ()
+    each = _number_of(args, "--tensor-parallel-size", "-tp") * _number_of(args, "--pipeline-parallel-size", "-pp")
+    if each > gpus:
+        raise DatagenError(
+            f"server.args: a replica takes {each} GPUs (tensor × pipeline parallel), and there are {gpus} here; lower "
+            "--tensor-parallel-size, or let more be seen (CUDA_VISIBLE_DEVICES)."
+        )
+    return ("--data-parallel-size", str(gpus // each)) if gpus // each > 1 else ()
+
+
+def _number_of(args: Sequence[str], *names: str) -> int:
+    """Return the number that an argument has, written `--name 2` or `--name=2`; 1 where it is not given."""
+    for place, arg in enumerate(args):
+        name, _, value = arg.partition("=")
+        if name in names:
+            value = value or (args[place + 1] if place + 1 < len(args) else "")
+            if value.isascii() and value.isdigit() and int(value):
+                return int(value)
+    return 1  # vLLM itself says what is wrong with a value that is no number
+
+
+def _is_below(entry: str, most: int) -> bool:
+    return entry.isascii() and entry.isdigit() and int(entry) < most
 
 
 @contextmanager
