@@ -1,7 +1,7 @@
 """Promise: a question table tells nothing of its answers to who has no picture, whatever else of it they know."""
 
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.blind_players import with_even_positions
 from datagen.jicvqa.audit.players.whole_table import even_cells, whole_table_players
 from datagen.jicvqa.audit.table import credit, table_of
 from datagen.jicvqa.benchmark.arrangement import arrange, key_of_draws, place_of, secrecy
@@ -33,21 +34,6 @@ def questions_of(classes: int, pictures: int, seed: int) -> list[Question]:
     distractors = make_distractors(lists, lexical_matrices(lists), lexical_ranker(), "mutual")
     rows = rows_of({"s": dict.fromkeys(CHARACTERS[:classes], pictures)}, seed)
     return make_questions(place_rows(rows, distractors.lists, "the table").rows, distractors, seed)[0]
-
-
-def with_even_positions(questions: Sequence[Question], seed: int) -> list[Question]:
-    """Deal the answers of every option set and member evenly over the four positions, as one would be inclined to."""
-    draw = random.Random(seed)
-    cells: dict[tuple[frozenset[str], str], list[int]] = defaultdict(list)
-    for question in questions:
-        cells[frozenset(question.choices), question.category].append(0)
-    positions = {cell: draw.sample([n % 4 for n in range(len(own))], len(own)) for cell, own in cells.items()}
-    dealt = []
-    for question in questions:
-        choices = draw.sample([choice for choice in question.choices if choice != question.category], 3)
-        choices.insert(positions[frozenset(question.choices), question.category].pop(), question.category)
-        dealt.append(replace(question, choices=tuple(choices)))
-    return dealt
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from datagen.engines.openai import ChatClient
 from datagen.errors import DatagenError
@@ -28,6 +28,13 @@ class Ambiguity(NamedTuple):
     spent: str
 
 
+class _Asked(NamedTuple):
+    question: Question
+    option: str
+    text: str
+    key: str
+
+
 def score_options(benchmark: Benchmark, server: ModelServer, journal_path: Path, show: ShowProgress) -> Ambiguity:
     """Ask of every wrong option of every question how true it is of the picture.
 
@@ -46,34 +53,35 @@ def score_options(benchmark: Benchmark, server: ModelServer, journal_path: Path,
     server = checked(server)
     template = load_template("ambiguity")
     chooser = Chooser()
-    pairs = [
-        (question, option)
-        for question in benchmark.questions
-        for option in question.choices
-        if option != question.category
-    ]
+    asked = []
+    for question in benchmark.questions:
+        for option in question.choices:
+            if option != question.category:
+                text = template.render(word=question.word, option=option)
+                asked.append(
+                    _Asked(question, option, text, request_key(server.model, template.digest, question.id, text))
+                )
     unanswered = 0
-    with AnswerJournal(journal_path) as journal, show("asking what else is true", len(pairs)) as advance:
+    with AnswerJournal(journal_path) as journal, show("asking what else is true", len(asked)) as advance:
 
-        async def ask(client: ChatClient, question: Question, option: str) -> None:
+        async def ask(client: ChatClient, item: _Asked) -> None:
             nonlocal unanswered
-            text = template.render(word=question.word, option=option)
-            key = request_key(server.model, template.digest, question.id, text)
-            if journal.answers.get(key) in _SCORES:
+            if journal.answers.get(item.key) in _SCORES:
                 return
             try:
-                picture = await asyncio.to_thread(prepare, pictures(question.id), _LIMITS)
-                image = {"type": "image_url", "image_url": {"url": picture.data_url}}
-                journal.add(key, await chooser.choose(client, [image, {"type": "text", "text": text}], _SCORES, 0))
+                picture = await asyncio.to_thread(prepare, pictures(item.question.id), _LIMITS)
+                content: list[dict[str, Any]] = [
+                    {"type": "image_url", "image_url": {"url": picture.data_url}},
+                    {"type": "text", "text": item.text},
+                ]
+                journal.add(item.key, await chooser.choose(client, content, _SCORES, 0))
             except (OutsideTheListError, Failure):
                 unanswered += 1
 
-        run_all(server, lambda client: (ask(client, question, option) for question, option in pairs), advance)
-        scores = []
-        for question, option in pairs:
-            key = request_key(
-                server.model, template.digest, question.id, template.render(word=question.word, option=option)
-            )
-            if (score := journal.answers.get(key)) in _SCORES:
-                scores.append(OptionScore(question.id, question.subset, question.category, option, int(score)))
+        run_all(server, lambda client: (ask(client, item) for item in asked), advance)
+        scores = [
+            OptionScore(question.id, question.subset, question.category, option, int(journal.answers[key]))
+            for question, option, _, key in asked
+            if journal.answers.get(key) in _SCORES
+        ]
     return Ambiguity(scores, unanswered, chooser.spent())
