@@ -1,6 +1,6 @@
 """What blind players earn on JIC-VQA by the paper's rule and by the balanced design, and what a build costs.
 
-    python -m benchmarks.jicvqa [--pictures 7654] [--seed 0] [--size]
+    python -m benchmarks.jicvqa [--pictures 7654] [--seed 0]
 
 The table has the real shape: 7,654 rows, the real subsets and classes, class counts drawn unevenly. No language model
 is at hand here, so that three rankings stand in: the names themselves, and two simulated models that pick neighbours
@@ -10,8 +10,6 @@ by random vectors, without and with clusters, and err now and then. Nothing is d
 import argparse
 import asyncio
 import io
-import random
-import resource
 import tempfile
 import threading
 import time
@@ -33,7 +31,7 @@ from datagen.jicvqa.benchmark.build import make_questions
 from datagen.jicvqa.benchmark.labelled import ImageRow
 from datagen.jicvqa.benchmark.placing import place_rows
 from datagen.jicvqa.benchmark.stored import Benchmark
-from datagen.jicvqa.classes.lists import ClassLists, load_classes, parse_classes, shipped_images_per_subset
+from datagen.jicvqa.classes.lists import ClassLists, load_classes, shipped_images_per_subset
 from datagen.jicvqa.classes.similarity import Matrix, forbidden_pairs
 from datagen.jicvqa.distractors.design import Design, mutual_design, nearest_design
 from datagen.jicvqa.distractors.document import (
@@ -222,33 +220,6 @@ def _picture(draw: np.random.Generator) -> bytes:
     return buffer.getvalue()
 
 
-def print_size(classes: int, questions: int) -> None:
-    """Print what a large list and a large table take, from names to the audit."""
-    draw = random.Random(0)
-    syllables = "アイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロ"
-    names: dict[str, None] = {}
-    while len(names) < classes:
-        names["".join(draw.choices(syllables, k=5))] = None
-    ends = np.round(np.random.default_rng(0).dirichlet(np.full(classes, 6.0)).cumsum() * questions).astype(int)
-    counts = {"large": dict(zip(names, np.diff(ends, prepend=0).tolist(), strict=True))}
-    rows = rows_of(counts, np.random.default_rng(0))
-    lists = parse_classes({"large": list(names)}, "the list")
-    print(f"\n## {classes:,} classes and {questions:,} questions\n\n| step | seconds | most memory, GB |")
-    print("| --- | ---: | ---: |")
-    started = time.perf_counter()
-
-    def told(step: str) -> None:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(f"| {step} | {time.perf_counter() - started:.1f} | {memory:.2f} |", flush=True)
-
-    distractors = make_distractors(lists, lexical_matrices(lists), lexical_ranker(), "mutual")
-    told("names compared, option sets designed")
-    made, designs = make_questions(place_rows(rows, lists, "the table").rows, distractors, seed=0)
-    told(f"questions, {designs['large'].surplus:.0f} outside the balance")
-    audit(Benchmark(Path("table"), made, distractors, None), Gates())
-    told("audit")
-
-
 def print_calls(choice: RankingChoice) -> None:
     """Print how many calls a ranking by a language model takes, counted by a server that picks the first candidate."""
     lists = load_classes()
@@ -323,11 +294,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Blind players and costs of JIC-VQA.")
     parser.add_argument("--pictures", type=int, default=7654)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--size", action="store_true", help="only 1,000 classes with 100,000 questions")
     options = parser.parse_args()
-    if options.size:
-        print_size(1_000, 100_000)
-        return
     draw = np.random.default_rng(options.seed)
     lists = load_classes()
     counts = uneven_counts(lists, draw)
