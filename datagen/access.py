@@ -2,12 +2,18 @@
 
 import os
 import re
+from collections.abc import Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
 from datagen.errors import DatagenError
 
 _KEY = re.compile("[!-~]+")
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_NAMED_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t -~]*")
+_OWN_HEADERS = frozenset({"content-type", "content-length", "host", "transfer-encoding"})
 
 
 NO_VARIABLE = (
@@ -74,3 +80,39 @@ def api_key(variable: str, named_by: str = "api_key_env") -> str:
             "character outside ASCII is in it. Export the key alone."
         )
     return key
+
+
+def check_header(name: str, value: str) -> None:
+    """Make sure that a header can be sent (RFC 9110, 5.1 and 5.5).
+
+    Raises:
+        ValueError: it cannot, or HTTP itself or a key of its own has it.
+    """
+    if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+        raise ValueError(f"'{name}' is no header that can be sent; names and values are printable ASCII on one line")
+    if name.lower() in _OWN_HEADERS:
+        raise ValueError(f"'{name}' is set by HTTP itself; leave it out")
+    if name.lower() == "authorization" and not _NAMED_VARIABLE.search(value):
+        raise ValueError(
+            f"'{name}' would be written to the run; put the secret into an environment variable and write ${{NAME}}, "
+            "or name the variable in api_key_env"
+        )
+
+
+def with_variables(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers with the values of the environment variables that they name.
+
+    Raises:
+        DatagenError: a variable is not set, or holds what no header can.
+    """
+
+    def value_of(header: str, found: re.Match[str]) -> str:
+        value = os.environ.get(found[1])
+        if value is None or not _HEADER_VALUE.fullmatch(value):
+            told = "is not set" if value is None else "holds what no header can"
+            raise DatagenError(
+                f"The header {header} names the environment variable {found[1]}, which {told}; export it and run again."
+            )
+        return value
+
+    return {name: _NAMED_VARIABLE.sub(partial(value_of, name), value) for name, value in headers.items()}

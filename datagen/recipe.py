@@ -8,7 +8,16 @@ import re
 from importlib.metadata import entry_points
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from datagen import access
 from filters.errors import nearest, sentence
@@ -95,10 +104,16 @@ class EngineSettings(_Section):
         endpoints: base URLs of OpenAI-compatible servers, `http://host:port/v1`; none means that datagen starts one.
         vision: whether the picture is sent; false for a text model that works from the caption.
         api_key_env: the environment variable that holds the API key.
+        headers: further headers of every request; `${NAME}` in a value stands for an environment variable, whose value
+            is written nowhere.
         timeout: seconds that one answer may take.
         patience: seconds for which no endpoint may answer before the run stops.
-        request: further fields of every request, such as `{top_k: 20}` or
-            `{chat_template_kwargs: {enable_thinking: false}}`.
+        extra_body: further fields of every request, such as `{top_k: 20}`, `{mm_processor_kwargs: {…}}` or
+            `{chat_template_kwargs: {enable_thinking: false}}`; called `request` before.
+        system: how a prompt's system text is sent: `message` is one of its own, `merge` puts it before the first
+            question, for chat templates that know no system role.
+        structured_outputs: whether the server is asked to hold answers to a prompt's JSON schema; false for models that
+            think first, whose answers are read behind their thinking.
         server: how vLLM is started, where it is.
     """
 
@@ -108,9 +123,12 @@ class EngineSettings(_Section):
     endpoints: tuple[str, ...] = ()
     vision: bool = True
     api_key_env: str | None = None
+    headers: dict[str, str] = {}
     timeout: float = Field(180.0, gt=0)
     patience: float = Field(120.0, gt=0)
-    request: dict[str, Any] = {}
+    extra_body: dict[str, Any] = Field({}, validation_alias=AliasChoices("extra_body", "request"))
+    system: Literal["message", "merge"] = "message"
+    structured_outputs: bool = True
     server: ServerSettings = ServerSettings()
 
     @field_validator("kind")
@@ -123,16 +141,23 @@ class EngineSettings(_Section):
     def _base_urls(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(access.base_url, endpoints))
 
-    @field_validator("request")
+    @field_validator("headers")
     @classmethod
-    def _json_of_its_own(cls, request: dict[str, Any]) -> dict[str, Any]:
-        if taken := sorted(_SENT_BY_DATAGEN.intersection(request)):
+    def _headers_of_http(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            access.check_header(name, value)
+        return headers
+
+    @field_validator("extra_body")
+    @classmethod
+    def _json_of_its_own(cls, extra_body: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(_SENT_BY_DATAGEN.intersection(extra_body)):
             raise ValueError(f"{taken[0]} is set by datagen itself (sampling and seed are fields of stages and recipe)")
         try:
-            json.dumps(request, allow_nan=False)
+            json.dumps(extra_body, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ValueError(f"it cannot be sent as JSON ({error})") from error
-        return request
+        return extra_body
 
     @model_validator(mode="after")
     def _something_to_serve(self) -> Self:

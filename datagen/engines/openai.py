@@ -2,11 +2,12 @@
 
 Whose fault a fault is, is asked and not guessed. What speaks of the request (400, 413, 422) fails it at once. Any other
 fault counts as the request's own only if its replica answers something else right after it: another request, or one of
-one token. So many of them, and the request has failed. All other faults are the endpoint's: requests wait, with jitter
-and a cap, until any replica answers again, and when none has for `patience`, the run stops.
+the same shape about a plain picture. So many of them, and the request has failed. All other faults are the endpoint's:
+requests wait, with jitter and a cap, until any replica answers again, and when none has for `patience`, the run stops.
 
-All turns of one image go to one replica, so that its prefix and encoder caches hit; when the replica does not answer
-its leases fail over to another one. A status other than 2xx is never a result.
+All turns of one image go to one replica, so that its prefix and encoder caches hit, and a vLLM server gets the bytes of
+a picture once; when the replica does not answer its leases fail over to another one. A status other than 2xx is never a
+result.
 """
 
 import asyncio
@@ -20,12 +21,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import aiohttp
-import orjson
 import stamina
 
 from datagen.engines import ChatMessage
 from datagen.engines.wire.chat import Completion, ServerRefusedError, request_completion
-from datagen.engines.wire.endpoints import serves
+from datagen.engines.wire.endpoints import answers_like, takes_names
+from datagen.engines.wire.replicas import Replica, ReplicaLease, Replicas
+from datagen.engines.wire.request import ChatRequest
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.recipe import EngineSettings
@@ -36,8 +38,6 @@ _REFUSAL_TRIES = 2
 """And not one: an endpoint may be back between a refusal and the question whether it answers."""
 _TIMEOUT_TRIES = 3
 _BAD_RESPONSE_TRIES = 2
-_DOWN_SECONDS = 5.0
-_ASKING_SECONDS = 30.0
 _Fault = ServerRefusedError | aiohttp.ClientError | TimeoutError | Failure
 
 
@@ -53,33 +53,6 @@ class _OnceMoreError(Exception):
         self.seconds = seconds
 
 
-@dataclass(eq=False)
-class Replica:
-    """One endpoint.
-
-    Attributes:
-        url: its base URL.
-        leases: how many hold it.
-        down_until: the time until which it is avoided.
-        answered: when it last answered anything.
-        asked: when it was last asked whether it answers.
-    """
-
-    url: str
-    leases: int = 0
-    down_until: float = 0.0
-    answered: float = -math.inf
-    asked: float = -math.inf
-    asking: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
-
-
-@dataclass
-class ReplicaLease:
-    """A replica that is held for all turns of one sample, as long as it answers."""
-
-    replica: Replica
-
-
 @dataclass
 class ChatClient:
     """A client of one engine.
@@ -93,7 +66,9 @@ class ChatClient:
         timeout: seconds for one answer.
         patience: seconds without an answer from any replica after which `EndpointsGoneError` is raised. A request whose
             connections alone break has twice as long.
-        request: fields that are put into every request beside those of datagen.
+        extra_body: fields that are put into every request beside those of datagen.
+        headers: of every request, beside those of datagen.
+        structured: whether answers are held to the schema that is asked for.
         retries: how many errors have been met so far.
     """
 
@@ -104,19 +79,30 @@ class ChatClient:
     key: str | None = None
     timeout: float = 180.0
     patience: float = 120.0
-    request: Mapping[str, Any] = field(default_factory=dict)
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    structured: bool = True
     retries: int = field(default=0, init=False)
-    _replicas: list[Replica] = field(init=False)
+    _replicas: Replicas = field(init=False)
     _session: aiohttp.ClientSession = field(init=False)
 
     @classmethod
     def of(cls, engine: EngineSettings, key: str | None) -> Self:
         """Return the client of an engine whose endpoints are known."""
-        return cls(engine.model, engine.endpoints, key, engine.timeout, engine.patience, engine.request)
+        return cls(
+            engine.model,
+            engine.endpoints,
+            key,
+            engine.timeout,
+            engine.patience,
+            engine.extra_body,
+            engine.headers,
+            engine.structured_outputs,
+        )
 
     async def __aenter__(self) -> Self:
-        self._replicas = [Replica(url) for url in self.endpoints]
-        headers = {"Content-Type": "application/json"}
+        self._replicas = Replicas(self.endpoints)
+        headers = {**self.headers, "Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
         self._session = aiohttp.ClientSession(
@@ -130,15 +116,19 @@ class ChatClient:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
+    def serve_from(self, endpoints: Sequence[str]) -> None:
+        """Take in where the replicas are now; while there are none, requests wait, and no patience is lost."""
+        self.endpoints = tuple(endpoints)
+        self._replicas.become(self.endpoints)
+
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[ReplicaLease]:
         """Hold the least busy replica for all turns of one sample."""
-        lease = ReplicaLease(self._least_busy())
-        lease.replica.leases += 1
+        lease = await self._replicas.lease()
         try:
             yield lease
         finally:
-            lease.replica.leases -= 1
+            self._replicas.release(lease)
 
     async def complete(
         self,
@@ -154,7 +144,7 @@ class ChatClient:
 
         Args:
             lease: from `lease()`.
-            messages: the chat so far.
+            messages: the chat so far; a picture's part may have its name as `uuid`.
             sampling: temperature, top_p and max_tokens.
             seed: makes the draw repeatable on the server.
             schema: a JSON schema that the answer is held to.
@@ -164,58 +154,92 @@ class ChatClient:
             Failure: this request cannot be answered (`http_error`, `timeout`, `bad_response`).
             EndpointsGoneError: no replica answers any more.
         """
-        body: dict[str, Any] = {**self.request, "model": self.model, "messages": messages, "seed": seed}
-        body |= sampling.model_dump()
-        if schema is not None:
-            named = {"name": "answer", "schema": schema, "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": named}
-        if choices is not None:
-            body["structured_outputs"] = {"choice": list(choices)}
-        payload = orjson.dumps(body)
-        faults = _Faults(self, lease)
+        request = ChatRequest(self._body(sampling, schema, choices), messages, seed)
+        faults = _Faults(self, lease, request)
         async for attempt in stamina.retry_context(
             on=_once_more, attempts=None, timeout=None, wait_initial=0.2, wait_max=8.0
         ):
             with attempt:
-                replica, began = lease.replica, time.monotonic()
+                replica, began = await self._replicas.hold(lease), time.monotonic()
                 try:
-                    completion = await request_completion(
-                        self._session, replica.url, payload, max_tokens=sampling.max_tokens, key=self.key
-                    )
+                    completion = await self._ask(lease, request)
                 except (ServerRefusedError, aiohttp.ClientError, TimeoutError, Failure) as fault:
                     raise await faults.outcome(fault, began) from fault
-                replica.answered = time.monotonic()
+                replica.well()
                 return completion
         raise AssertionError("the retry loop neither returned nor raised")
 
-    @property
-    def answered(self) -> float:
-        """When a replica last answered anything."""
-        return max(replica.answered for replica in self._replicas)
+    def _body(
+        self, sampling: Sampling, schema: Mapping[str, Any] | None, choices: Sequence[str] | None
+    ) -> dict[str, Any]:
+        """Return what a request asks for, without its messages."""
+        body: dict[str, Any] = {**self.extra_body, "model": self.model, **sampling.model_dump()}
+        if schema is not None and self.structured:
+            named = {"name": "answer", "schema": schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+        if choices is not None and self.structured:
+            body["structured_outputs"] = {"choice": list(choices)}
+        return body
 
-    async def answers(self, replica: Replica, since: float) -> bool:
-        """Whether a replica has answered anything since a moment; when it has not, it is asked."""
+    async def _ask(self, lease: ReplicaLease, request: ChatRequest) -> Completion:
+        """Ask once; a picture that the replica has seen is named, and sent again if it has forgotten it."""
+        replica = lease.replica
+        if not request.names or not await self._takes_names(replica):
+            return await self._post(replica, request.without_names, request)
+        if request.names <= lease.seen:
+            try:
+                return await self._post(replica, request.without_bytes, request)
+            except ServerRefusedError as refusal:
+                if not refusal.of_the_request:
+                    raise
+                replica.takes_names = False  # it has no room for pictures; or the request has another fault
+                return await self._post(replica, request.without_names, request)
+        completion = await self._post(replica, request.whole, request)
+        lease.seen |= request.names
+        return completion
+
+    async def _post(self, replica: Replica, payload: bytes, request: ChatRequest) -> Completion:
+        return await request_completion(
+            self._session, replica.url, payload, max_tokens=request.body["max_tokens"], key=self.key
+        )
+
+    async def _takes_names(self, replica: Replica) -> bool:
+        """Whether a replica takes pictures by their names; it is asked once."""
+        async with replica.asking:
+            if replica.takes_names is None:
+                replica.takes_names = await takes_names(self._session, replica.url)
+        return replica.takes_names
+
+    @property
+    def heard(self) -> float:
+        """When a replica last answered anything, or others took their place."""
+        return max(self._replicas.answered, self._replicas.changed)
+
+    async def answers(self, replica: Replica, since: float, request: ChatRequest) -> bool:
+        """Whether a replica has answered anything since a moment; when it has not, it is asked something like it."""
         called = time.monotonic()
         async with replica.asking:
             # Whoever waited here while another asked takes that answer.
             if replica.answered < since and replica.asked <= called:
-                if await serves(self._session, replica.url, self.model, min(self.timeout, _ASKING_SECONDS)):
-                    replica.answered = time.monotonic()
+                if await answers_like(self._session, replica.url, request.control, request.body["max_tokens"]):
+                    replica.well()
                 replica.asked = time.monotonic()
         return replica.answered >= since
 
-    async def any_answers(self, since: float) -> bool:
+    async def any_answers(self, since: float, request: ChatRequest) -> bool:
         """Whether any replica has answered since a moment; when none has, each is asked."""
-        return self.answered >= since or any(
-            await asyncio.gather(*(self.answers(replica, since) for replica in self._replicas))
+        return self._replicas.answered >= since or any(
+            await asyncio.gather(*(self.answers(replica, since, request) for replica in self._replicas.all))
         )
 
     def fail_over(self, lease: ReplicaLease) -> None:
         """Avoid a replica that does not answer for a while, and continue elsewhere."""
-        lease.replica.down_until = time.monotonic() + _DOWN_SECONDS
-        lease.replica.leases -= 1
-        lease.replica = self._least_busy()
-        lease.replica.leases += 1
+        self._replicas.fail_over(lease)
+
+    @property
+    def changed(self) -> float:
+        """When the replicas were last others than before."""
+        return self._replicas.changed
 
     def gone(self, fault: _Fault) -> EndpointsGoneError:
         """Return what stops the run."""
@@ -225,10 +249,6 @@ class ChatClient:
             f"{_remedy(fault)} and run the same command: what is done is kept."
         )
 
-    def _least_busy(self) -> Replica:
-        now = time.monotonic()
-        return min(self._replicas, key=lambda replica: (max(replica.down_until - now, 0.0), replica.leases))
-
     def _redacted(self, text: str) -> str:
         return text.replace(self.key, "***") if self.key else text
 
@@ -236,15 +256,16 @@ class ChatClient:
 class _Faults:
     """What has befallen one request so far, and what becomes of it."""
 
-    def __init__(self, client: "ChatClient", lease: ReplicaLease) -> None:
+    def __init__(self, client: ChatClient, lease: ReplicaLease, request: ChatRequest) -> None:
         self._client = client
         self._lease = lease
+        self._request = request
         self._own: Counter[str] = Counter()
         self._since = math.inf
 
     async def outcome(self, fault: _Fault, began: float) -> _OnceMoreError | Failure | EndpointsGoneError:
         """Return the error that decides after a try that began at a moment: once more, the row's end, or the run's."""
-        client = self._client
+        client, request = self._client, self._request
         client.retries += 1
         failure, tries = self._failure(fault)
         if isinstance(fault, ServerRefusedError) and fault.of_the_request:
@@ -252,18 +273,19 @@ class _Faults:
         once_more = _OnceMoreError(fault.retry_after if isinstance(fault, ServerRefusedError) else None)
         now = time.monotonic()
         self._since = min(self._since, now)
-        if tries is not None and await client.answers(self._lease.replica, began):
+        if tries is not None and await client.answers(self._lease.replica, began, request):
             self._own[failure.failure_class] += 1
             if isinstance(fault, TimeoutError):
                 client.fail_over(self._lease)
             return failure if self._own[failure.failure_class] >= tries else once_more
         client.fail_over(self._lease)
-        waited = now - self._since
+        now = time.monotonic()
+        waited = now - max(self._since, client.changed)
         alone = isinstance(fault, aiohttp.ClientError) and waited >= 2 * client.patience
-        if min(waited, now - client.answered) < client.patience and not alone:
+        if min(waited, now - client.heard) < client.patience and not alone:
             return once_more
-        if not await client.any_answers(began):
-            return client.gone(fault) if now - client.answered >= client.patience else once_more
+        if not await client.any_answers(began, request):
+            return client.gone(fault) if now - client.heard >= client.patience else once_more
         return failure if tries is None else once_more
 
     def _failure(self, fault: _Fault) -> tuple[Failure, int | None]:

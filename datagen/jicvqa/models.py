@@ -115,7 +115,7 @@ def run_all(
     stamina.instrumentation.set_on_retry_hooks(())  # retries are not said one by one
 
     async def run() -> None:
-        async with ChatClient(server.model, server.endpoints, server.key, request=server.request) as client:
+        async with ChatClient(server.model, server.endpoints, server.key, extra_body=server.request) as client:
             waiting = iter(tasks(client))
 
             async def work() -> None:

@@ -5,20 +5,25 @@ one turn is, byte for byte, the beginning of the next and the server's caches hi
 a judge, start a history of their own, and reach what came before through their template (`caption`, `turns`).
 """
 
+import asyncio
+import math
 import random
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
 
 import xxhash
 
 from datagen.engines import ChatMessage, Completion, Engine
+from datagen.engines.wire.request import image_part
 from datagen.failures import Failure
-from datagen.pictures.picture import Picture
+from datagen.pictures.picture import Picture, prepare
 from datagen.recipe import Recipe
-from datagen.records import Call
+from datagen.records import Call, ScoreRecord
 from datagen.stages.answers import ONLY_THOUGHT
+from datagen.stages.frames import without_thinking
 from datagen.stages.sample import Sample
 from datagen.stages.step import Step, steps
 from prompts import Prompt, PromptError
@@ -26,6 +31,15 @@ from prompts import Prompt, PromptError
 _UNUSABLE = ("length", "unfinished", "empty_answer", "unparsable_answer", "refused_caption")
 _WHOLE = frozenset({"stop", "", "eos_token", "stop_sequence"})
 """The reasons to finish of a whole answer: of OpenAI, of servers that name none, and of older TGI servers."""
+SHRUNK = "shrunk"
+"""The score of a row whose pictures were made smaller because they overflowed the model's context."""
+_SHRUNK_TO = 0.25
+_REASON = 300
+# As vLLM, SGLang, llama.cpp and OpenAI say that a prompt is too long; none says how much of it is pictures.
+_NO_ROOM = re.compile(
+    r"maximum (?:context|model) length|max_model_len|context (?:length|window|size)|context_length_exceeded|too long",
+    re.IGNORECASE,
+)
 
 
 @dataclass
@@ -33,15 +47,33 @@ class ChatHistory:
     """The messages with one engine, and its lease on the replica that has them in its cache."""
 
     lease: Any
-    messages: list[ChatMessage]
+    messages: list[ChatMessage] = field(default_factory=list)
+    preface: str = ""
+
+    @classmethod
+    def opened(cls, lease: Any, system: str, sent: Literal["message", "merge"]) -> Self:
+        """Return a history that begins with the system text, or puts it before the first request."""
+        if not system or sent == "merge":
+            return cls(lease, preface=f"{system}\n\n" if system else "")
+        return cls(lease, [{"role": "system", "content": system}])
 
     def say(self, request: str, pictures: Sequence[Picture]) -> None:
         """Append what is asked; the pictures stand in the user's first message."""
+        request, self.preface = self.preface + request, ""
         if pictures and not any(message["role"] == "user" for message in self.messages):
-            images = [{"type": "image_url", "image_url": {"url": picture.data_url}} for picture in pictures]
+            images = [image_part(picture.data_url, picture.sha256) for picture in pictures]
             self.messages.append({"role": "user", "content": [*images, {"type": "text", "text": request}]})
         else:
             self.messages.append({"role": "user", "content": request})
+
+    def show(self, pictures: Sequence[Picture]) -> bool:
+        """Put other pictures in the place of those that are shown, and return whether any are."""
+        for number, message in enumerate(self.messages):
+            if not isinstance(message["content"], str):
+                images = [image_part(picture.data_url, picture.sha256) for picture in pictures]
+                self.messages[number] = {**message, "content": [*images, message["content"][-1]]}
+                return True
+        return False
 
 
 class StageRunner:
@@ -71,10 +103,8 @@ class StageRunner:
                 key = (engine, step.number if step.reader.own_history else -1)
                 if key not in histories:
                     lease = await leases.enter_async_context(self._engines[engine].lease())
-                    opening: list[ChatMessage] = []
-                    if step.prompt.system:
-                        opening.append({"role": "system", "content": step.prompt.system})
-                    histories[key] = ChatHistory(lease, opening)
+                    sent = self._recipe.engines[engine].system
+                    histories[key] = ChatHistory.opened(lease, step.prompt.system, sent)
                 pictures = sample.pictures if self._recipe.engines[engine].vision else ()
                 focuses = self._focuses(sample.id, step)
                 for turn in range(1, step.stage.repeat + 1):
@@ -96,13 +126,7 @@ class StageRunner:
         engine = self._engines[stage.engine]
         for attempt in range(1, stage.attempts + 1):
             seed = self._seed(sample.id, step.number, turn, attempt)
-            completion = await engine.complete(
-                history.lease,
-                history.messages,
-                sampling=step.sampling,
-                seed=seed,
-                schema=step.prompt.answer.json_schema,
-            )
+            completion = await self._complete(engine, history, step, seed, sample)
             sample.calls.append(
                 Call(
                     stage=step.number,
@@ -126,8 +150,48 @@ class StageRunner:
                 if failure.failure_class not in _UNUSABLE or attempt == stage.attempts:
                     raise
             else:
-                history.messages.append({"role": "assistant", "content": completion.text})
+                history.messages.append({"role": "assistant", "content": _repeated(completion.text)})
                 return
+
+    async def _complete(
+        self, engine: Engine, history: ChatHistory, step: Step, seed: int, sample: Sample
+    ) -> Completion:
+        """Ask once, and once more with smaller pictures when the model has no room for those that there are."""
+
+        def asked() -> Awaitable[Completion]:
+            return engine.complete(
+                history.lease,
+                history.messages,
+                sampling=step.sampling,
+                seed=seed,
+                schema=step.prompt.answer.json_schema,
+            )
+
+        try:
+            return await asked()
+        except Failure as failure:
+            shrunk = any(score.name == SHRUNK for score in sample.scores)
+            if shrunk or failure.failure_class != "http_error" or not _NO_ROOM.search(failure.message):
+                raise
+            smaller = await asyncio.to_thread(self._smaller, sample.pictures)
+            if smaller == sample.pictures or not history.show(smaller):
+                raise
+            sample.pictures = smaller
+            sample.scores.append(ScoreRecord(name=SHRUNK, value=_SHRUNK_TO, reason=failure.message[:_REASON]))
+        return await asked()
+
+    def _smaller(self, pictures: Sequence[Picture]) -> tuple[Picture, ...]:
+        """Return the pictures with a quarter of their pixels, as far as `images.min_side` allows."""
+        limits = self._recipe.images
+        return tuple(
+            prepare(
+                picture.data,
+                limits.model_copy(update={"send_pixels": int(picture.width * picture.height * _SHRUNK_TO)}),
+            )
+            if min(picture.width, picture.height) * math.sqrt(_SHRUNK_TO) >= limits.min_side
+            else picture
+            for picture in pictures
+        )
 
     def _read(self, completion: Completion, step: Step, sample: Sample) -> None:
         """Read an answer into the sample."""
@@ -150,3 +214,9 @@ class StageRunner:
         """Return 31 bits that depend on the recipe's seed and `parts` alone."""
         text = "/".join(map(str, (self._recipe.seed, *parts)))
         return xxhash.xxh3_64_intdigest(text.encode()) & 0x7FFFFFFF
+
+
+def _repeated(answer: str) -> str:
+    """Return an answer as the next request repeats it: byte for byte, but without thinking, as templates want it."""
+    said = without_thinking(answer)
+    return answer if said == answer.strip() else said

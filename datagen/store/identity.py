@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from datagen.differences import differences
-from datagen.recipe import Recipe
+from datagen.recipe import EngineSettings, Recipe
 from datagen.records import SCHEMA_VERSION
 
 
@@ -21,17 +21,7 @@ def identity(recipe: Recipe) -> dict[str, Any]:
         "seed": recipe.seed,
         "source": {key: value for key, value in document["source"].items() if key != "allow_private_hosts"},
         "images": document["images"],
-        "engines": {
-            name: {
-                "model": engine.model,
-                "vision": engine.vision,
-                "weights": engine.weights,
-                "server_args": list(engine.server.args),
-                "kind": engine.kind,
-                "request": engine.request,
-            }
-            for name, engine in recipe.engines.items()
-        },
+        "engines": {name: _engine(engine) for name, engine in recipe.engines.items()},
         "stages": [
             {
                 **document["stages"][number],
@@ -44,6 +34,23 @@ def identity(recipe: Recipe) -> dict[str, Any]:
         "checks": list(recipe.checks),
         "part_rows": recipe.output.part_rows,
     }
+
+
+def _engine(engine: EngineSettings) -> dict[str, Any]:
+    """Return what of an engine decides its answers, with the names that runs of before have in them."""
+    decides: dict[str, Any] = {
+        "model": engine.model,
+        "vision": engine.vision,
+        "weights": engine.weights,
+        "server_args": list(engine.server.args),
+        "kind": engine.kind,
+        "request": engine.extra_body,
+    }
+    if engine.system != "message":
+        decides["system"] = engine.system
+    if not engine.structured_outputs:
+        decides["structured_outputs"] = False
+    return decides
 
 
 def published(identity: Mapping[str, Any]) -> dict[str, Any]:

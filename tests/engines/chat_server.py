@@ -53,7 +53,7 @@ def completion(text: Any = "桜です。", **changes: Any) -> dict[str, Any]:
 class Server:
     """An endpoint that answers as it is told, one handler after the other, the last one for ever.
 
-    Requests of one token, by which the client finds out whether it answers at all, are told apart.
+    Requests without a seed, by which the client finds out whether it answers at all, are told apart.
     """
 
     def __init__(self, *handlers: Handler) -> None:
@@ -71,7 +71,7 @@ class Server:
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
-        if body["max_tokens"] == 1:
+        if "seed" not in body:
             self.short_requests += 1
             return await self.short(request)
         self.bodies.append(body)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from datagen.engines import openai as client_module
+from datagen.engines.wire import replicas as replicas_module
 from tests.engines.chat_server import (
     Clock,
 )
@@ -23,4 +24,5 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
     monkeypatch.setattr(asyncio, "sleep", pass_at_once)
     monkeypatch.setattr(client_module, "time", clock)
+    monkeypatch.setattr(replicas_module, "time", clock)
     return clock

@@ -310,3 +310,60 @@ def test_sampling_and_schema_are_those_of_the_stage() -> None:
     assert client.requests[1]["schema"] == made.prompt(made.stages[1]).answer.json_schema
     assert orjson.loads(dialogue.calls[1].sampling) == {"temperature": 0.1, "top_p": 0.9, "max_tokens": 64}
     assert dialogue.calls[1].prompt_digest == made.prompt(made.stages[1]).digest
+
+
+def test_a_system_text_is_merged_for_templates_that_know_no_such_role() -> None:
+    client = Script(CAPTION, PAIR, PAIR, PAIR)
+    made = recipe(engines={"vlm": {"model": "v", "system": "merge"}})
+    converse(made, vlm=client)
+    system = made.prompt(made.stages[0]).system
+    assert system
+    first, answer, second, *_ = client.messages(-1)
+    assert first["role"] == "user"
+    assert first["content"][-1]["text"].startswith(f"{system}\n\n")
+    assert answer["role"] == "assistant"
+    assert system not in second["content"]
+
+
+def test_what_a_model_thought_is_kept_with_the_call_and_not_sent_back() -> None:
+    thought = f"<think>桜か、それとも梅か。</think>{CAPTION}"
+    client = Script(thought, PAIR, PAIR, PAIR)
+    dialogue, failure = converse(recipe(), vlm=client)
+    assert failure is None
+    assert dialogue.calls[0].answer == thought
+    assert client.messages(1)[2] == {"role": "assistant", "content": CAPTION}
+
+
+NO_ROOM = [
+    "HTTP 400: This model's maximum context length is 2048 tokens. However, your prompt contains at least 2049 tokens",
+    "HTTP 400: The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+    "HTTP 400: the request exceeds the available context size (8192 tokens)",
+]
+
+
+@pytest.mark.parametrize("said", NO_ROOM)
+def test_a_picture_that_overflows_the_context_is_shrunk_once_and_that_is_told(said: str) -> None:
+    client = Script(CAPTION, Failure("http_error", said), PAIR, PAIR, PAIR)
+    dialogue, failure = converse(recipe(), vlm=client)
+    assert failure is None
+    (smaller,) = dialogue.pictures
+    assert (smaller.width, smaller.height) == (PICTURE.width // 2, PICTURE.height // 2)
+    assert [(score.name, score.value, score.reason) for score in dialogue.scores] == [("shrunk", 0.25, said)]
+    urls = [client.messages(number)[1]["content"][0]["image_url"]["url"] for number in (1, 2, 4)]
+    assert urls[0] != urls[1] == urls[2]
+    assert client.seeds[1] == client.seeds[2]
+
+
+def test_a_picture_that_overflows_when_it_is_smaller_too_fails_its_row() -> None:
+    client = Script(*[Failure("http_error", NO_ROOM[0])] * 3)
+    _, failure = converse(recipe(), vlm=client)
+    assert failure is not None
+    assert failure.failure_class == "http_error"
+    assert len(client.sent) == 2
+
+
+def test_other_refusals_shrink_nothing() -> None:
+    client = Script(Failure("http_error", "HTTP 400: max_tokens=100000 cannot be greater"), CAPTION)
+    _, failure = converse(recipe(), vlm=client)
+    assert failure is not None
+    assert len(client.sent) == 1

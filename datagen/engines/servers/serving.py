@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from datagen.access import with_variables
 from datagen.engines import engine_class
 from datagen.engines.servers.vllm import RunningServer, gpu_count, local_server, log_name
-from datagen.engines.wire.endpoints import check_endpoints
+from datagen.engines.wire.endpoints import check_chat
 from datagen.event_loops import run_to_end
 from datagen.progress import duration
 from datagen.recipe import Recipe, api_key
@@ -46,7 +47,7 @@ def check_given_endpoints(recipe: Recipe) -> None:
     """
     for engine in recipe.engines.values():
         if engine.endpoints and engine_class(engine.kind).needs_server:
-            run_to_end(check_endpoints(engine.model, engine.endpoints, api_key(engine)))
+            run_to_end(check_chat(engine.model, engine.endpoints, api_key(engine), with_variables(engine.headers)))
 
 
 @contextmanager
@@ -61,15 +62,18 @@ def served(recipe: Recipe, logs: Path, console: Console) -> Iterator[Served]:
     Raises:
         DatagenError: an endpoint is dead or serves another model, or a server does not start.
     """
-    engines = dict(recipe.engines)
+    engines = {
+        name: engine.model_copy(update={"headers": with_variables(engine.headers)})
+        for name, engine in recipe.engines.items()
+    }
     keys = {name: api_key(engine) for name, engine in engines.items()}
     started: list[RunningServer] = []
     with ExitStack() as servers:
-        for name, engine in recipe.engines.items():
+        for name, engine in list(engines.items()):
             if not engine_class(engine.kind).needs_server:
                 continue
             if engine.endpoints:
-                model = run_to_end(check_endpoints(engine.model, engine.endpoints, keys[name]))
+                model = run_to_end(check_chat(engine.model, engine.endpoints, keys[name], engine.headers))
                 engines[name] = engine.model_copy(update={"model": model})
                 continue
             device = f"{gpu_count()} GPU" if gpu_count() else "CPU"

@@ -141,7 +141,7 @@ def _completion(body: bytes, key: str | None) -> Completion:
         choice = document["choices"][0]
         message, finish_reason = choice["message"], choice.get("finish_reason") or ""
         thought = bool(message.get("reasoning_content") or message.get("reasoning"))
-        text = (message.get("content") if thought else message["content"]) or ""
+        text = _text_of(message.get("content") if thought else message["content"])
         usage = document.get("usage") or {}
         prompt_tokens, completion_tokens = (
             int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")
@@ -153,6 +153,13 @@ def _completion(body: bytes, key: str | None) -> Completion:
     if not 0 <= prompt_tokens <= _MOST_TOKENS or not 0 <= completion_tokens <= _MOST_TOKENS:
         raise Failure("bad_response", "the response is not a chat completion (its token counts are impossible)")
     return Completion(text, finish_reason, prompt_tokens, completion_tokens, thought and not text)
+
+
+def _text_of(content: Any) -> Any:
+    """Return the text of a message; of one in parts, the texts of its parts, without those of its thinking."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part.get("type") in ("text", "output_text"))
+    return content or ""
 
 
 def _raise_reported_error(document: Any, key: str | None) -> None:
