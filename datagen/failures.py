@@ -26,6 +26,8 @@ FailureClass = Literal[
     "bad_row",  # a row of `datagen filter` that has no conversation
     "internal",  # a defect of datagen; the message names the exception
 ]
+OF_THE_PICTURE = frozenset({"unreadable", "not_an_image", "corrupt_image", "too_large", "too_small"})
+"""What fails a row before anything is asked about it; no model and no recipe has to do with it."""
 FAILURE_CLASSES: tuple[str, ...] = get_args(FailureClass)
 
 

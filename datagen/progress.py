@@ -4,7 +4,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from rich.console import Console
 from rich.live import Live
@@ -17,15 +18,29 @@ from datagen.console import PlainConsole
 Item = TypeVar("Item")
 PLAIN_SECONDS = 10.0
 _BAR_WIDTH = 24
+_RULES_SHOWN = 2
 
 
-class Progress(NamedTuple):
-    """What a worker has done since it started."""
+@dataclass(frozen=True)
+class Progress:
+    """What a worker has done since it started.
+
+    Attributes:
+        states: rows by state.
+        prompt_tokens: in all calls; `completion_tokens` likewise.
+        retries: errors of servers that were met.
+        reasons: failed rows by what failed them.
+        rules: dropped rows by the rules that found something.
+        shrunk: rows whose pictures had to be made smaller for the model's context.
+    """
 
     states: Counter[str]
-    prompt_tokens: int
-    completion_tokens: int
-    retries: int
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    retries: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    rules: Counter[str] = field(default_factory=Counter)
+    shrunk: int = 0
 
 
 class ProgressLine:
@@ -113,6 +128,9 @@ def progress_text(total: int, before: Counter[str], workers: Sequence[Progress],
     >>> worker = Progress(Counter(kept=40, dropped=8, failed=2), 9000, 6000, 0)
     >>> progress_text(200, Counter(kept=50), [worker], 10.0)
     '━━━━━━━━━━━━──────────── 100/200 images · 5.0 images/s · 600 tokens/s · kept 90 dropped 8 failed 2 · 0:20 left'
+    >>> worker.rules.update(question_in_answer=5)
+    >>> progress_text(200, Counter(kept=50), [worker], 10.0)[73:]
+    'kept 90 dropped 8 (question_in_answer 5) failed 2 · 0:20 left'
     """
     new = sum((worker.states for worker in workers), Counter[str]())
     states = before + new
@@ -120,16 +138,21 @@ def progress_text(total: int, before: Counter[str], workers: Sequence[Progress],
     rate = new.total() / max(seconds, 1e-9)
     tokens = sum(worker.completion_tokens for worker in workers) / max(seconds, 1e-9)
     retries = sum(worker.retries for worker in workers)
+    shrunk = sum(worker.shrunk for worker in workers)
+    hits = sum((worker.rules for worker in workers), Counter[str]()).most_common(_RULES_SHOWN)
+    by_rules = f" ({', '.join(f'{rule} {count:,}' for rule, count in hits)})" if hits else ""
     filled = _BAR_WIDTH * done // max(total, 1)
     pieces = [
         f"{'━' * filled}{'─' * (_BAR_WIDTH - filled)} {done:,}/{total:,} images",
         f"{rate:,.1f} images/s",
         f"{tokens:,.0f} tokens/s",
-        f"kept {states['kept']:,} dropped {states['dropped']:,} failed {states['failed']:,}",
+        f"kept {states['kept']:,} dropped {states['dropped']:,}{by_rules} failed {states['failed']:,}",
         f"{duration((total - done) / rate)} left" if new else "starting",
     ]
     if retries:
         pieces.insert(3, f"{retries:,} retries")
+    if shrunk:
+        pieces.insert(3, f"{shrunk:,} shrunk")
     return " · ".join(pieces)
 
 

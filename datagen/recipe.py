@@ -188,6 +188,22 @@ class Stage(_Section):
     sampling: dict[Literal["temperature", "top_p", "max_tokens"], float] = {}
 
 
+class StopWhen(_Section):
+    """When a run stops by itself, because too much of it goes wrong.
+
+    Attributes:
+        failed: the largest share of failed images, 0 to 1.
+        dropped: the largest share of dropped images.
+        after: images done in this session before the shares count.
+        alike: so many images, the first that reached a model, that all failed for one reason; 0 never stops for that.
+    """
+
+    failed: float | None = Field(None, ge=0, le=1)
+    dropped: float | None = Field(None, ge=0, le=1)
+    after: int = Field(500, ge=1)
+    alike: int = Field(12, ge=0)
+
+
 class Output(_Section):
     """How the run is written.
 
@@ -216,6 +232,7 @@ class Recipe(_Section):
         workers: Ray workers; none means one a CPU, at most four.
         in_flight: images in conversation at once, a worker.
         checks: what is measured of every picture before the first call, by name; the policy decides by the scores.
+        stop_when: the guards of a run that goes wrong.
         output: how the run is written.
     """
 
@@ -229,6 +246,7 @@ class Recipe(_Section):
     workers: int | None = Field(None, ge=1)
     in_flight: int = Field(128, ge=1)
     checks: tuple[str, ...] = ()
+    stop_when: StopWhen = StopWhen()
     output: Output = Output()
     _prompts: dict[str, Prompt] = PrivateAttr(default_factory=dict)
 

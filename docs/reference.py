@@ -154,6 +154,7 @@ def recipe_page() -> str:
         "engines.NAME": recipe.EngineSettings,
         "engines.NAME.server": recipe.ServerSettings,
         "stages.NUMBER": recipe.Stage,
+        "stop_when": recipe.StopWhen,
         "output": recipe.Output,
     }
     return _RECIPE.format(

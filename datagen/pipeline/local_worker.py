@@ -8,16 +8,17 @@ from datagen.pipeline.worker import PARTS_AT_ONCE, Job, Worker
 from datagen.progress import Progress, ProgressLine
 
 _LOOK_SECONDS = 0.5
+Check = Callable[[Sequence[Progress]], None]
 
 
-def make_parts_here(job: Job, numbers: Sequence[int], line: ProgressLine, check: Callable[[], None]) -> list[Progress]:
+def make_parts_here(job: Job, numbers: Sequence[int], line: ProgressLine, check: Check) -> list[Progress]:
     """Make parts until all are sealed, and return what was done; the same worker does it that Ray has many of.
 
     Args:
         job: what the worker has to know.
         numbers: of the parts.
         line: where progress is shown.
-        check: called every now and then; raises when the work cannot go on.
+        check: called every now and then with what was done; raises when the work cannot go on.
 
     Raises:
         DatagenError: the run cannot go on; what is done is in the parts' journals.
@@ -25,7 +26,7 @@ def make_parts_here(job: Job, numbers: Sequence[int], line: ProgressLine, check:
     return [run_to_end(_make(Worker(job), numbers, line, check))]
 
 
-async def _make(worker: Worker, numbers: Sequence[int], line: ProgressLine, check: Callable[[], None]) -> Progress:
+async def _make(worker: Worker, numbers: Sequence[int], line: ProgressLine, check: Check) -> Progress:
     slots = asyncio.Semaphore(PARTS_AT_ONCE)
 
     async def make(number: int) -> None:
@@ -35,7 +36,7 @@ async def _make(worker: Worker, numbers: Sequence[int], line: ProgressLine, chec
     async def watch() -> None:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            check()
+            check([await worker.progress()])
             line.show([await worker.progress()])
 
     try:
@@ -51,7 +52,9 @@ async def _make(worker: Worker, numbers: Sequence[int], line: ProgressLine, chec
         raise _first(errors) from None
     finally:
         await worker.close()
-    return await worker.progress()
+    progress = await worker.progress()
+    check([progress])
+    return progress
 
 
 def _first(errors: BaseExceptionGroup[Exception]) -> Exception:

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,6 +16,7 @@ from datagen.engines.servers.serving import check_given_endpoints, served
 from datagen.errors import DatagenError, InterruptedRunError
 from datagen.executors import Executor, call, executor, is_chosen, using
 from datagen.pipeline.local_worker import make_parts_here
+from datagen.pipeline.stopping import StoppedRunError, check_going, counts_alike, failed_by
 from datagen.pipeline.worker import Job
 from datagen.progress import Progress, ProgressLine
 from datagen.recipe import Recipe, SourceSettings
@@ -26,9 +28,9 @@ from datagen.store.index import Index, no_images, write_index
 from datagen.store.journal import part_path
 from datagen.store.judging import judge_parts, judged_by_others
 from datagen.store.manifest import read_manifest, shards_are_there
-from datagen.store.parts import check_rows_of_index, states_of
+from datagen.store.parts import check_rows_of_index, states_of, states_under_way
 from datagen.store.policies import CarriedPolicy, policy_facts, read_policy
-from datagen.store.reopening import reopen_failed, reopen_unmade
+from datagen.store.reopening import reopen, reopen_failed, reopen_unmade
 from datagen.store.run_directory import RunDirectory
 from filters import Policy
 
@@ -175,13 +177,27 @@ def _make(
     ):
         made_from = engines.recipe.model_copy(update={"source": source})
         job = Job(made_from, CarriedPolicy.of(policy), directory.index, directory.parts, engines.keys)
-        started = time.monotonic()
-        if executor() == "local":
-            progress = make_parts_here(job, numbers, line, engines.check)
-        else:
-            from datagen.pipeline.workers import make_parts  # with Ray, which small work does without
+        under_way = sum((states_under_way(directory.parts, number) for number in numbers), before)
+        made, left = under_way.total() - under_way["failed"], index.count - under_way.total()
+        alike = counts_alike(recipe.stop_when, made, left)
 
-            progress = make_parts(job, numbers, recipe.workers, line, engines.check)
+        def check(workers: Sequence[Progress]) -> None:
+            engines.check()
+            check_going(recipe.stop_when, workers, alike=alike)
+
+        started = time.monotonic()
+        try:
+            if executor() == "local":
+                progress = make_parts_here(job, numbers, line, check)
+            else:
+                from datagen.pipeline.workers import make_parts  # with Ray, which small work does without
+
+                progress = make_parts(job, numbers, recipe.workers, line, check)
+        except StoppedRunError as stopped:
+            directory.wait_for_workers(console)
+            for number in numbers if stopped.undone else ():
+                reopen(directory.parts, number, partial(failed_by, reason=stopped.undone))
+            raise
         return _Made(progress, time.monotonic() - started)
 
 

@@ -13,8 +13,10 @@ import stamina.instrumentation
 from datagen.errors import DatagenError
 from datagen.executors.software import check_software, software
 from datagen.pipeline.row_maker import RowMaker
+from datagen.pipeline.stopping import reason_of
 from datagen.progress import Progress
 from datagen.recipe import Recipe
+from datagen.stages.runner import SHRUNK
 from datagen.store.index import Index, IndexEntry
 from datagen.store.journal import Journal, is_sealed
 from datagen.store.policies import CarriedPolicy
@@ -23,6 +25,7 @@ PARTS_AT_ONCE = 3
 """So that the slowest image of one part holds up no other."""
 _THREADS = 2
 _LOCK_TRIES = 60
+_MOST_REASONS = 100
 _LOG = logging.getLogger(__name__)
 
 
@@ -59,6 +62,9 @@ class Worker:
         self._opening = asyncio.Lock()
         self._slots = asyncio.Semaphore(job.recipe.in_flight)
         self._states: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._rules: Counter[str] = Counter()
+        self._shrunk = 0
         self._prompt_tokens = 0
         self._completion_tokens = 0
 
@@ -139,10 +145,23 @@ class Worker:
         finally:
             self._slots.release()
         self._states[row.state] += 1
+        if row.error is not None:
+            self._reasons[reason_of(row.error) if len(self._reasons) < _MOST_REASONS else row.error.class_] += 1
+        if row.state == "dropped":
+            self._rules.update({finding.rule for finding in row.findings})
+        self._shrunk += any(score.name == SHRUNK for score in row.scores)
         self._prompt_tokens += sum(call.prompt_tokens for call in row.calls)
         self._completion_tokens += sum(call.completion_tokens for call in row.calls)
 
     async def progress(self) -> Progress:
         """Return what has been done since the worker started."""
         retries = sum(engine.retries for engine in self._maker.engines.values()) if self._maker else 0
-        return Progress(Counter(self._states), self._prompt_tokens, self._completion_tokens, retries)
+        return Progress(
+            Counter(self._states),
+            self._prompt_tokens,
+            self._completion_tokens,
+            retries,
+            Counter(self._reasons),
+            Counter(self._rules),
+            self._shrunk,
+        )

@@ -32,7 +32,11 @@ _MOST_DEATHS = 10
 
 
 def make_parts(
-    job: Job, numbers: Sequence[int], workers: int | None, line: ProgressLine, check: Callable[[], None]
+    job: Job,
+    numbers: Sequence[int],
+    workers: int | None,
+    line: ProgressLine,
+    check: Callable[[Sequence[Progress]], None],
 ) -> list[Progress]:
     """Make parts with workers until all are sealed, and return what each worker did.
 
@@ -41,7 +45,7 @@ def make_parts(
         numbers: of the parts.
         workers: how many; none means one a CPU, at most `MOST_WORKERS`.
         line: where progress is shown.
-        check: called every now and then; raises when the work cannot go on.
+        check: called every now and then with what the workers have done; raises when the work cannot go on.
 
     Raises:
         DatagenError: the run cannot go on; what is done is in the parts' journals.
@@ -55,9 +59,10 @@ def make_parts(
     try:
         while not started.finished:
             started.step()
-            check()
+            check(started.progress())
             line.show(started.progress())
         started.ask_progress(wait=True)
+        check(started.progress())
         return started.progress()
     finally:
         started.dismiss()
@@ -73,7 +78,7 @@ class _Member:
     parts: dict[Any, int] = field(default_factory=dict)
     asked: Any = None
     asked_at: float = 0.0
-    progress: Progress = field(default_factory=lambda: Progress(Counter(), 0, 0, 0))
+    progress: Progress = field(default_factory=lambda: Progress(Counter()))
 
     @property
     def calls(self) -> list[Any]:

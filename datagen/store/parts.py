@@ -69,6 +69,15 @@ def states_of(paths: Iterable[Path]) -> Counter[str]:
     return states
 
 
+def states_under_way(folder: Path, number: int) -> Counter[str]:
+    """Count the rows of a part that is not complete by state.
+
+    Raises:
+        DatagenError: a line of its journal is damaged.
+    """
+    return Counter(row.state for row in rows_under_way(folder, number))
+
+
 def check_rows_of_index(index: Index, parts: Path) -> None:
     """Make sure that all rows that are stored, in complete parts and in journals, are those that an index lists.
 

@@ -16,7 +16,7 @@ def reopen_failed(folder: Path, number: int) -> int:
     Raises:
         DatagenError: the part is damaged.
     """
-    return _reopen(folder, number, lambda row: row.state == "failed" and not only_a_rule_failed(row))
+    return reopen(folder, number, lambda row: row.state == "failed" and not only_a_rule_failed(row))
 
 
 def reopen_unmade(folder: Path, number: int, before_calls: Policy) -> int:
@@ -30,7 +30,7 @@ def reopen_unmade(folder: Path, number: int, before_calls: Policy) -> int:
     Raises:
         DatagenError: the part is damaged.
     """
-    return _reopen(folder, number, lambda row: is_unmade(row) and _passes(row, before_calls))
+    return reopen(folder, number, lambda row: is_unmade(row) and _passes(row, before_calls))
 
 
 def only_a_rule_failed(row: Row) -> bool:
@@ -48,7 +48,12 @@ def _passes(row: Row, before_calls: Policy) -> bool:
     return before_calls.judge([{"messages": [], "scores": scores}])[0].kept
 
 
-def _reopen(folder: Path, number: int, is_undone: Callable[[PartRow], bool]) -> int:
+def reopen(folder: Path, number: int, is_undone: Callable[[PartRow], bool]) -> int:
+    """Make the rows of a part undone again of which something is true, and return how many there are.
+
+    Raises:
+        DatagenError: the part is damaged.
+    """
     sealed, journal = part_path(folder, number), journal_path(folder, number)
     if journal.exists():  # also when a worker died between the two steps of sealing
         rows = rows_under_way(folder, number)

@@ -33,7 +33,7 @@ def recipe_for(make_recipe: MakeRecipe, images: Path, *endpoints: str, **changes
 def test_a_fault_of_requests_passes_or_fails_the_rows_that_it_befalls(
     case: Case, images: Path, fake_server: FakeServer, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:
-    recipe = recipe_for(make_recipe, images, fake_server.endpoint)
+    recipe = recipe_for(make_recipe, images, fake_server.endpoint, stop_when__alike=0)
     fake_server.fail(vars(case.fault))
     manifest = run_here(recipe, tmp_path / "out")
     requests = fake_server.statistics()["by_seed"]
