@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from rich.console import Console
 
-from datagen.engines.servers.vllm import RunningServer, local_server
+from datagen.engines.servers.process import ServerProcess, local_server
 from prompts import load_prompt
 
 ROOT = Path(__file__).parent.parent
@@ -36,7 +36,7 @@ IN_FLIGHT = 64
 
 
 @contextmanager
-def tiny_server(folder: Path) -> Iterator[RunningServer]:
+def tiny_server(folder: Path) -> Iterator[ServerProcess]:
     """Yield a new server with the tiny model."""
     with local_server("tiny-vlm", folder / "server.log", str(ROOT / "examples/tiny_vlm/model")) as server:
         yield server
@@ -53,7 +53,7 @@ def write_pictures(folder: Path, count: int) -> None:
             (folder / f"{number:05}.png").write_bytes(encoded.getvalue())
 
 
-def datagen_rate(pictures: Path, out: Path, server: RunningServer) -> float:
+def datagen_rate(pictures: Path, out: Path, server: ServerProcess) -> float:
     """Return output tokens a second of `datagen run`, from the first worker's start to the last part."""
     command = [sys.executable, "-m", "datagen", "run", str(ROOT / "examples/quickstart.yaml"), "--out", str(out)]
     command += ["--images", str(pictures), "--endpoint", server.endpoint]

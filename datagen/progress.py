@@ -129,7 +129,7 @@ def progress_text(total: int, before: Counter[str], workers: Sequence[Progress],
     >>> progress_text(200, Counter(kept=50), [worker], 10.0)
     '━━━━━━━━━━━━──────────── 100/200 images · 5.0 images/s · 600 tokens/s · kept 90 dropped 8 failed 2 · 0:20 left'
     >>> worker.rules.update(question_in_answer=5)
-    >>> progress_text(200, Counter(kept=50), [worker], 10.0)[73:]
+    >>> progress_text(200, Counter(kept=50), [worker], 10.0)[72:]
     'kept 90 dropped 8 (question_in_answer 5) failed 2 · 0:20 left'
     """
     new = sum((worker.states for worker in workers), Counter[str]())

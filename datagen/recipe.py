@@ -83,7 +83,7 @@ class Images(_Section):
 
 
 class ServerSettings(_Section):
-    """A vLLM server that datagen starts on this machine for the run.
+    """A vLLM server that datagen starts for the run, on this machine or where Ray has room.
 
     Attributes:
         args: further arguments of `vllm serve`, in order: `["--tensor-parallel-size", "2"]`.
@@ -114,6 +114,8 @@ class EngineSettings(_Section):
             question, for chat templates that know no system role.
         structured_outputs: whether the server is asked to hold answers to a prompt's JSON schema; false for models that
             think first, whose answers are read behind their thinking.
+        gpus: of one replica that datagen starts, its tensors split over them; one, where there are any, if not given.
+        replicas: how many are started; as many as fit if not given.
         server: how vLLM is started, where it is.
     """
 
@@ -129,6 +131,8 @@ class EngineSettings(_Section):
     extra_body: dict[str, Any] = Field({}, validation_alias=AliasChoices("extra_body", "request"))
     system: Literal["message", "merge"] = "message"
     structured_outputs: bool = True
+    gpus: int | None = Field(None, ge=0)
+    replicas: int | None = Field(None, ge=1)
     server: ServerSettings = ServerSettings()
 
     @field_validator("kind")
@@ -165,6 +169,8 @@ class EngineSettings(_Section):
             raise ValueError(f"api_key_env {access.NO_VARIABLE}")
         if not self.model and not self.endpoints:
             raise ValueError("name a model, or give endpoints that serve one")
+        if self.endpoints and (self.gpus is not None or self.replicas is not None):
+            raise ValueError("gpus and replicas are of servers that datagen starts; leave them out beside endpoints")
         return self
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from rich.console import Console
 
 from datagen.cli import main
-from datagen.engines.servers.vllm import local_server
+from datagen.engines.servers.process import local_server
 from datagen.recipe import Recipe
 from datagen.recipe_file import load_recipe
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import ray
@@ -124,6 +124,23 @@ def cpus() -> float:
     """Return the CPUs of the cluster."""
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
     return max(1.0, resources.get("CPU", 1.0))
+
+
+class ClusterMachine(NamedTuple):
+    """A machine of the cluster: Ray's id of it, its address in the cluster, and its GPUs, also those that are used."""
+
+    id: str
+    address: str
+    gpus: int
+
+
+def machines() -> list[ClusterMachine]:
+    """Return the machines of the cluster that are there."""
+    return [
+        ClusterMachine(node["NodeID"], node["NodeManagerAddress"], int(node["Resources"].get("GPU", 0)))
+        for node in ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+        if node["Alive"]
+    ]
 
 
 def free_cpus() -> float:

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from datagen.engines.servers.serving import Endpoints
 from datagen.event_loops import run_to_end
 from datagen.pipeline.worker import PARTS_AT_ONCE, Job, Worker
 from datagen.progress import Progress, ProgressLine
 
 _LOOK_SECONDS = 0.5
-Check = Callable[[Sequence[Progress]], None]
+Check = Callable[[Sequence[Progress]], Endpoints]
 
 
 def make_parts_here(job: Job, numbers: Sequence[int], line: ProgressLine, check: Check) -> list[Progress]:
@@ -18,7 +19,8 @@ def make_parts_here(job: Job, numbers: Sequence[int], line: ProgressLine, check:
         job: what the worker has to know.
         numbers: of the parts.
         line: where progress is shown.
-        check: called every now and then with what was done; raises when the work cannot go on.
+        check: called every now and then with what was done; raises when the work cannot go on. Servers that are
+            started here do not move, and what it returns is left alone.
 
     Raises:
         DatagenError: the run cannot go on; what is done is in the parts' journals.

@@ -12,6 +12,7 @@ from rich.console import Console
 from datagen.console import on_one_line, styled
 from datagen.engines.servers.serving import served
 from datagen.event_loops import run_to_end
+from datagen.executors import suited
 from datagen.pictures.picture import Picture
 from datagen.pipeline.row_maker import RowMaker
 from datagen.pipeline.summary import sample_lines
@@ -62,6 +63,7 @@ def preview_rows(recipe: Recipe, count: int, console: Console) -> Previewed:
     recipe = recipe.model_copy(update={"source": settled(recipe.source, recipe.images.max_bytes)})
     drawn, total = _draw(recipe, count)
     with (
+        suited(few=True),
         tempfile.TemporaryDirectory(prefix="datagen-") as folder,
         served(recipe, Path(folder), console) as (ready, keys, _),
     ):

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from rich.console import Console
 
-from datagen.engines.servers.serving import check_given_endpoints, served
+from datagen.engines.servers.serving import Endpoints, check_given_endpoints, served
 from datagen.errors import DatagenError, InterruptedRunError
 from datagen.executors import Executor, call, executor, is_chosen, using
 from datagen.pipeline.local_worker import make_parts_here
@@ -181,9 +181,9 @@ def _make(
         made, left = under_way.total() - under_way["failed"], index.count - under_way.total()
         alike = counts_alike(recipe.stop_when, made, left)
 
-        def check(workers: Sequence[Progress]) -> None:
-            engines.check()
+        def check(workers: Sequence[Progress]) -> Endpoints:
             check_going(recipe.stop_when, workers, alike=alike)
+            return engines.look(sum(worker.states.total() for worker in workers))
 
         started = time.monotonic()
         try:

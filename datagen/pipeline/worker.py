@@ -4,9 +4,11 @@ import asyncio
 import logging
 import socket
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import stamina.instrumentation
 
@@ -152,6 +154,13 @@ class Worker:
         self._shrunk += any(score.name == SHRUNK for score in row.scores)
         self._prompt_tokens += sum(call.prompt_tokens for call in row.calls)
         self._completion_tokens += sum(call.completion_tokens for call in row.calls)
+
+    async def serve_from(self, endpoints: Mapping[str, Sequence[str]]) -> None:
+        """Take in where engines are served now, by their names."""
+        _, maker = await self.open()
+        for name, urls in endpoints.items():
+            engine: Any = maker.engines[name]
+            engine.serve_from(urls)
 
     async def progress(self) -> Progress:
         """Return what has been done since the worker started."""

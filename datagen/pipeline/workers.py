@@ -8,15 +8,17 @@ the others.
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from datagen.engines.servers.serving import Endpoints
 from datagen.errors import DatagenError
 from datagen.executors.ray_tasks import cpus, free_cpus, last_line, result_of, start_ray
+from datagen.pipeline.local_worker import Check
 from datagen.pipeline.worker import PARTS_AT_ONCE, Job, Worker
 from datagen.progress import Progress, ProgressLine
 
@@ -36,7 +38,7 @@ def make_parts(
     numbers: Sequence[int],
     workers: int | None,
     line: ProgressLine,
-    check: Callable[[Sequence[Progress]], None],
+    check: Check,
 ) -> list[Progress]:
     """Make parts with workers until all are sealed, and return what each worker did.
 
@@ -45,7 +47,8 @@ def make_parts(
         numbers: of the parts.
         workers: how many; none means one a CPU, at most `MOST_WORKERS`.
         line: where progress is shown.
-        check: called every now and then with what the workers have done; raises when the work cannot go on.
+        check: called every now and then with what the workers have done; returns where the engines are served that may
+            move, and raises when the work cannot go on.
 
     Raises:
         DatagenError: the run cannot go on; what is done is in the parts' journals.
@@ -59,7 +62,7 @@ def make_parts(
     try:
         while not started.finished:
             started.step()
-            check(started.progress())
+            started.tell(check(started.progress()))
             line.show(started.progress())
         started.ask_progress(wait=True)
         check(started.progress())
@@ -78,6 +81,7 @@ class _Member:
     parts: dict[Any, int] = field(default_factory=dict)
     asked: Any = None
     asked_at: float = 0.0
+    told: Endpoints | None = None
     progress: Progress = field(default_factory=lambda: Progress(Counter()))
 
     @property
@@ -209,6 +213,13 @@ class _Workers:
             )
         self._line.say(f"{state}. Waiting.")
         self._notice_at = now + 3 * _NOTICE_SECONDS
+
+    def tell(self, endpoints: Endpoints) -> None:
+        """Tell the workers where the engines are served, those that do not know it yet."""
+        for member in self._members:
+            if member.ready and member.told != endpoints:
+                member.told = endpoints
+                member.actor.serve_from.remote(endpoints)
 
     def ask_progress(self, *, wait: bool = False) -> None:
         """Hear from the workers what they have done; with `wait`, for a moment, else what has come in."""

@@ -13,7 +13,7 @@ from typing import Any, Self
 import aiohttp
 from PIL import Image
 
-from datagen.engines.servers.vllm import local_server
+from datagen.engines.servers.process import local_server
 
 MODEL = Path(__file__).with_name("model")
 NAME = "tiny-vlm"

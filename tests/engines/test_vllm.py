@@ -7,23 +7,28 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from datagen.engines.servers import vllm as server_module
+from datagen.engines.servers import process as server_module
+from datagen.engines.servers import serving as serving_module
+from datagen.engines.servers.process import gpus_of_replica, local_server
 from datagen.engines.servers.serving import served
-from datagen.engines.servers.vllm import local_server, log_name
+from datagen.engines.servers.vllm import Model, log_name, serve_command, visible_gpus
 from datagen.errors import DatagenError
 from datagen.recipe import Recipe
 from tests.conftest import ROOT, free_port
+from tests.without_ray import without_ray
 
 STARTER = """
 import sys
+from itertools import pairwise
 from pathlib import Path
-from datagen.engines.servers.vllm import local_server
+from datagen.engines.servers.process import local_server
 with local_server("nothing", Path(sys.argv[1]), start_seconds=600):
     pass
 """
@@ -68,36 +73,54 @@ def test_only_gpus_that_may_be_seen_are_counted(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert server_module.gpu_count(eight) == count
+    assert len(visible_gpus(eight)) == count
+
+
+EIGHT = [str(number) for number in range(8)]
+
+
+def options(command: list[str], name: str) -> list[str]:
+    return [value for option, value in pairwise(command) if option == name]
 
 
 @pytest.mark.parametrize(
-    ("args", "replicas"),
+    ("gpus", "args", "tensor", "data"),
     [
-        ((), "8"),
-        (("--tensor-parallel-size", "4"), "2"),
-        (("--tensor-parallel-size=2",), "4"),
-        (("-tp", "8"), None),
-        (("--tensor-parallel-size", "2", "--pipeline-parallel-size", "2"), "2"),
-        (("--data-parallel-size", "3"), None),
-        (("-dp=3",), None),
-        (("--tensor-parallel-size", "3"), "2"),
+        (None, (), [], ["8"]),
+        (4, (), ["4"], ["2"]),
+        (8, (), ["8"], []),
+        (None, ("--tensor-parallel-size", "4"), ["4"], ["2"]),
+        (None, ("--tensor-parallel-size", "2", "--pipeline-parallel-size", "2"), ["2"], ["2"]),
+        (None, ("--data-parallel-size", "3"), [], ["3"]),
+        (3, (), ["3"], ["2"]),
+        (0, (), [], []),
     ],
 )
-def test_replicas_are_as_many_as_fit(
-    monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], replicas: str | None
+def test_a_server_of_this_machine_has_as_many_replicas_as_fit(
+    gpus: int | None, args: tuple[str, ...], tensor: list[str], data: list[str]
 ) -> None:
-    monkeypatch.setattr(server_module, "gpu_count", lambda: 8)
-    command = server_module.serve_command("m", "m", 1, args)
-    ours = command[: len(command) - len(args)]
-    assert (ours[ours.index("--data-parallel-size") + 1] if "--data-parallel-size" in ours else None) == replicas
-    assert tuple(command[len(ours) :]) == args
+    size = gpus_of_replica(gpus, args, len(EIGHT))
+    command = serve_command(Model("m", "m", args, size), "127.0.0.1", 1, len(EIGHT) // size if size else 1)
+    assert options(command, "--tensor-parallel-size") == tensor
+    assert options(command, "--data-parallel-size") == data
+    assert ("--enforce-eager" in command) == (not size)
 
 
-def test_a_replica_that_needs_more_gpus_than_there_are_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "gpu_count", lambda: 2)
-    with pytest.raises(DatagenError, match=r"a replica takes 4 GPUs .* and there are 2 here"):
-        server_module.serve_command("m", "m", 1, ("--tensor-parallel-size", "4"))
+def test_a_replica_that_needs_more_gpus_than_there_are_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(server_module, "visible_gpus", lambda: ["0", "1"])
+    with (
+        pytest.raises(DatagenError, match=r"A replica of m takes 4 GPUs, and there are 2 here"),
+        local_server("m", tmp_path / "log", args=("--tensor-parallel-size", "4")),
+    ):
+        pass
+
+
+def test_gpus_that_are_said_twice_and_differ_are_a_sentence() -> None:
+    assert gpus_of_replica(4, ("-tp", "4"), 8) == 4
+    with pytest.raises(DatagenError, match=r"gpus is 2, and server.args split a replica over 4"):
+        gpus_of_replica(2, ("-tp", "4"), 8)
 
 
 @pytest.mark.slow
@@ -136,13 +159,21 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Program:
     """Have another program started in place of vLLM."""
 
     def start(command: Callable[[str, int], list[str]]) -> None:
-        def serve_command(model: str, weights: str, port: int, args: Sequence[str] = ()) -> list[str]:
-            return [sys.executable, *command(model, port)]
+        def serve_command(model: Model, host: str, port: int, replicas: int = 1) -> list[str]:
+            return [sys.executable, *command(model.name, port)]
 
         monkeypatch.setattr(server_module, "serve_command", serve_command)
         monkeypatch.setenv("PYTHONPATH", str(ROOT))  # a server does not look where it is started
 
     return start
+
+
+TELLS_GPUS = """
+import os
+from benchmarks.fake_server import main
+print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
+main()
+"""
 
 
 def fake_server(model: str, port: int) -> list[str]:
@@ -169,8 +200,8 @@ def test_every_engine_has_a_log_of_its_own(program: Program, tmp_path: Path) -> 
     stages = [{"prompt": "question_answer", "engine": "vlm"}]
     recipe = Recipe.model_validate({"source": {"path": "none"}, "engines": engines, "stages": stages})
     console = Console(file=io.StringIO())
-    with served(recipe, tmp_path / "logs", console) as made:
-        made.check()
+    with without_ray(), served(recipe, tmp_path / "logs", console) as made:
+        assert set(made.look(0)) == set(engines)
     logs = {path.name: path.read_text(encoding="utf-8").splitlines()[0] for path in tmp_path.rglob("*.log")}
     assert logs == {
         "server-vlm.log": "I serve one", "server-..%2Ftext.log": "I serve two", "server-テキスト.log": "I serve three",
@@ -199,6 +230,20 @@ def test_names_of_engines_make_names_of_files_that_differ() -> None:
     logs = {log_name(name) for name in names}
     assert len(logs) == len(names)
     assert all(len(log.encode()) <= 255 and "/" not in log and log.isprintable() for log in logs)
+
+
+@pytest.mark.slow
+def test_two_engines_of_this_machine_share_its_gpus_and_are_told_so(
+    program: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program(lambda model, port: ["-c", TELLS_GPUS, "--port", str(port), "--served-model-name", model])
+    monkeypatch.setattr(serving_module, "visible_gpus", lambda: EIGHT)
+    engines = {"vlm": {"model": "one"}, "llm": {"model": "two", "gpus": 4}}
+    stages = [{"prompt": "question_answer", "engine": "vlm"}]
+    recipe = Recipe.model_validate({"source": {"path": "none"}, "engines": engines, "stages": stages})
+    with without_ray(), served(recipe, tmp_path / "logs", Console(file=io.StringIO())):
+        seen = {path.name: path.read_text(encoding="utf-8").splitlines()[0] for path in tmp_path.rglob("*.log")}
+    assert seen == {"server-vlm.log": "0,1,2,3", "server-llm.log": "4,5,6,7"}
 
 
 @pytest.mark.slow

@@ -147,7 +147,7 @@ def test_a_machine_where_a_file_of_the_policy_differs_makes_no_rows(job: Job, tm
 def make_parts(job: Job) -> None:
     console = Console(file=io.StringIO())
     with ProgressLine(console, IMAGES, before=fleet.Counter()) as line:
-        fleet.make_parts(job, [0, 1], 1, line, lambda _: None)
+        fleet.make_parts(job, [0, 1], 1, line, lambda _: {})
 
 
 def test_workers_that_die_one_after_another_stop_the_run_with_a_sentence(

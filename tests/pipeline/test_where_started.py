@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from datagen.engines.servers.vllm import local_server
+from datagen.engines.servers.process import local_server
 from datagen.recipe_file import load_recipe
 from tests.conftest import ROOT, FakeServer, picture
 from tests.without_ray import run_here, shard_digests

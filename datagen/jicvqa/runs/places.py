@@ -21,7 +21,7 @@ def serving(server: ModelServer, folder: Path) -> Iterator[ModelServer]:
     if server.endpoints:
         yield server
         return
-    from datagen.engines.servers.vllm import local_server
+    from datagen.engines.servers.process import local_server
 
     if not server.model:
         raise DatagenError("Name the model that vLLM is to load with --model, or a running server with --endpoint.")
