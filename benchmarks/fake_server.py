@@ -92,7 +92,7 @@ class FakeServer:
         """Answer one chat request, or fail."""
         body = await request.read()
         seed = _last(_SEED, body)
-        key = _last(_SCHEMA_KEY, body)
+        key = _schema_key(body)
         if seed:
             self.requests[seed] += 1
             self._requests_with_faults[seed] += 1
@@ -180,6 +180,13 @@ def _last(pattern: re.Pattern[bytes], body: bytes) -> str:
     # The request's own fields stand behind the messages; looking at the tail alone skips the picture.
     found = pattern.findall(body[-4096:])
     return found[-1].decode() if found else ""
+
+
+def _schema_key(body: bytes) -> str:
+    """Return the first property of the schema that is asked for."""
+    _, asked, schema = body[-4096:].rpartition(b'"response_format"')
+    found = _SCHEMA_KEY.search(schema)
+    return found[1].decode() if asked and found else ""
 
 
 def main() -> None:

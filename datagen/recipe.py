@@ -234,6 +234,8 @@ class Recipe(_Section):
         engines: the models, by name.
         stages: the conversation, step by step.
         policy: a shipped policy's name, or the path of a policy file.
+        one_after_the_other: whether the engine of the first stages works on all images first, and the next one then
+            gets its GPUs; else all engines are served at once.
         seed: every draw depends on it and on the row alone.
         workers: Ray workers; none means one a CPU, at most four.
         in_flight: images in conversation at once, a worker.
@@ -248,6 +250,7 @@ class Recipe(_Section):
     engines: dict[str, EngineSettings] = Field(min_length=1)
     stages: tuple[Stage, ...] = Field(min_length=1)
     policy: str = "standard"
+    one_after_the_other: bool = False
     seed: int = 0
     workers: int | None = Field(None, ge=1)
     in_flight: int = Field(128, ge=1)

@@ -90,6 +90,15 @@ class Picture:
         return orjson.Fragment(b'"data:%b;base64,%b"' % (self.media_type.encode(), pybase64.b64encode(self.data)))
 
 
+def media_type(suffix: str) -> str:
+    """Return the MIME type of the pictures with a suffix.
+
+    >>> media_type(".jpg")
+    'image/jpeg'
+    """
+    return dict(_PASSED_THROUGH.values())[suffix]
+
+
 def prepare(data: bytes, limits: Images) -> Picture:
     """Check a picture and make it fit for the model.
 

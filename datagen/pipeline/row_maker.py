@@ -9,6 +9,7 @@ from datagen.engines import open_engine
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.pictures.picture import Picture, prepare
+from datagen.pipeline.phases import Phase
 from datagen.recipe import Recipe
 from datagen.records import ErrorRecord, FindingRecord, MessageRecord, Row, ScoreRecord
 from datagen.sources import open_source
@@ -28,16 +29,21 @@ class RowMaker:
         recipe: with the endpoints of every engine filled in.
         policy: that judges.
         keys: API keys by engine.
+        phase: the stages that are put; all, if none is given.
     """
 
-    def __init__(self, recipe: Recipe, policy: CarriedPolicy, keys: dict[str, str | None]) -> None:
+    def __init__(
+        self, recipe: Recipe, policy: CarriedPolicy, keys: dict[str, str | None], phase: Phase | None = None
+    ) -> None:
         self._recipe = recipe
         self._policy = policy.load()
         self._before_calls = self._policy.of_scores(recipe.checks)
         self._checks = [(name, CHECKS.find(name, "checks")) for name in recipe.checks]
         self._source = open_source(recipe.source, recipe.images.max_bytes)
-        self.engines = {name: open_engine(engine, keys.get(name)) for name, engine in recipe.engines.items()}
-        self._runner = StageRunner(recipe, self.engines)
+        used = recipe.engines if phase is None else phase.engines
+        self.engines = {name: open_engine(recipe.engines[name], keys.get(name)) for name in used}
+        self._runner = StageRunner(recipe, self.engines, None if phase is None else phase.stages)
+        self._judges = phase is None or phase.is_last
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -49,19 +55,30 @@ class RowMaker:
     async def __aexit__(self, *_: object) -> None:
         await self._open.aclose()
 
-    async def make(self, listed: IndexEntry) -> tuple[Row, tuple[Picture, ...]]:
+    async def make(
+        self, listed: IndexEntry, earlier: tuple[Row, tuple[Picture, ...]] | None = None
+    ) -> tuple[Row, tuple[Picture, ...]]:
         """Return the finished row, in whichever state, with its pictures.
+
+        Args:
+            listed: what it is made from.
+            earlier: the row as an earlier phase has left it; the source is read if there is none.
 
         Raises:
             DatagenError: something is wrong that is not about this row.
         """
         sample = Sample(listed.id)
         error: ErrorRecord | None = None
+        asked = True
         try:
-            loaded = await self._source.read(listed.entry)
-            await asyncio.to_thread(self._prepare, loaded.pictures, sample)
-            if self._is_worth_calls(sample):
+            if earlier is None:
+                loaded = await self._source.read(listed.entry)
+                await asyncio.to_thread(self._prepare, loaded.pictures, sample)
                 sample.messages, sample.caption = list(loaded.messages), loaded.caption
+            else:
+                sample, error = _taken_up(*earlier), earlier[0].error
+            asked = self._is_worth_calls(sample)
+            if error is None and asked:
                 await self._runner.run(sample)
         except Failure as failure:
             error = _record(failure)
@@ -70,7 +87,7 @@ class RowMaker:
         except Exception as defect:  # one bad row never stops a job
             _LOG.exception("The row %s failed in a way that is a defect of datagen", listed.entry.key)
             error = _record(Failure("internal", f"{type(defect).__name__}: {defect}"))
-        return self._row(listed, sample, error), sample.pictures
+        return self._row(listed, sample, error, asked=asked), sample.pictures
 
     def _prepare(self, pictures: tuple[bytes, ...], sample: Sample) -> None:
         """Prepare and measure the pictures; what is asked of them later is worked out here, not in the event loop."""
@@ -86,7 +103,7 @@ class RowMaker:
             return True
         return self._before_calls.judge([_judged(sample.scores, [], "")])[0].kept
 
-    def _row(self, listed: IndexEntry, sample: Sample, error: ErrorRecord | None) -> Row:
+    def _row(self, listed: IndexEntry, sample: Sample, error: ErrorRecord | None, *, asked: bool) -> Row:
         row = Row(
             id=listed.id,
             key=listed.entry.key,
@@ -98,17 +115,22 @@ class RowMaker:
             caption=sample.caption,
             messages=sample.messages,
             scores=sample.scores,
-            state="failed" if error else "kept",
+            state="failed" if error else "kept" if asked else "dropped",
             error=error,
             calls=sample.calls,
         )
-        if error is None:
+        if error is None and self._judges:
             verdict = self._policy.judge([_judged(row.scores, row.messages, row.caption)])[0]
             row.state = "failed" if verdict.error else "kept" if verdict.kept else "dropped"
             row.error = _record(Failure("rule_error", verdict.error)) if verdict.error else None
             row.findings = [FindingRecord(**finding._asdict()) for finding in verdict.findings]
             row.policy = mark_of(self._policy)
         return row
+
+
+def _taken_up(row: Row, pictures: tuple[Picture, ...]) -> Sample:
+    """Return the sample that a row was made of."""
+    return Sample(row.id, pictures, row.caption, list(row.messages), list(row.scores), list(row.calls))
 
 
 def _judged(scores: list[ScoreRecord], messages: list[MessageRecord], caption: str) -> dict[str, object]:

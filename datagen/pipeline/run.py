@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
@@ -16,6 +17,7 @@ from datagen.engines.servers.serving import Endpoints, check_given_endpoints, se
 from datagen.errors import DatagenError, InterruptedRunError
 from datagen.executors import Executor, call, executor, is_chosen, using
 from datagen.pipeline.local_worker import make_parts_here
+from datagen.pipeline.phases import Phase, forget, phases
 from datagen.pipeline.stopping import StoppedRunError, check_going, counts_alike, failed_by
 from datagen.pipeline.worker import Job
 from datagen.progress import Progress, ProgressLine
@@ -25,12 +27,12 @@ from datagen.stages.step import check_names
 from datagen.store.cut import cut
 from datagen.store.identity import identity, published
 from datagen.store.index import Index, no_images, write_index
-from datagen.store.journal import part_path
+from datagen.store.journal import part_path, rows_under_way
 from datagen.store.judging import judge_parts, judged_by_others
 from datagen.store.manifest import read_manifest, shards_are_there
 from datagen.store.parts import check_rows_of_index, states_of, states_under_way
 from datagen.store.policies import CarriedPolicy, policy_facts, read_policy
-from datagen.store.reopening import reopen, reopen_failed, reopen_unmade
+from datagen.store.reopening import reopen, reopen_failed, reopen_for, reopen_unmade
 from datagen.store.run_directory import RunDirectory
 from filters import Policy
 
@@ -104,16 +106,25 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
             directory.clear()
         resumed = directory.claim(recipe)
         index = _index(recipe, directory, source, console)
+        planned = phases(recipe, directory.parts)
         if retry_failed:
             again = sum(reopen_failed(directory.parts, number) for number in range(index.parts))
+            for phase in planned[:-1]:
+                for number in directory.unsealed(index):
+                    reopen_failed(phase.parts, number)
             console.print(f"{again:,} failed images are tried again.")
         if recipe.checks and resumed:
             before_calls = policy.of_scores(recipe.checks)
             passing = sum(reopen_unmade(directory.parts, number, before_calls) for number in range(index.parts))
+            for phase in planned[:-1]:
+                for number in directory.unsealed(index):
+                    reopen_unmade(phase.parts, number, before_calls)
             if passing:
                 console.print(f"{passing:,} images that a check had dropped pass now, and are made.")
         numbers = directory.unsealed(index)
-        made = _make(recipe, directory, policy, index, numbers, console, resumed=resumed) if numbers else _Made()
+        made = _Made()
+        if numbers:
+            made = _make(recipe, directory, policy, index, planned, numbers, console, resumed=resumed)
         cutting_started = time.monotonic()
         manifest = _cut(recipe, directory, policy, index, console)
         ended = time.monotonic()
@@ -157,6 +168,7 @@ def _make(
     directory: RunDirectory,
     policy: Policy,
     index: Index,
+    planned: Sequence[Phase],
     numbers: Sequence[int],
     console: Console,
     *,
@@ -171,13 +183,42 @@ def _make(
     before = states_of(part_path(directory.parts, number) for number in sealed)
     if resumed:
         console.print(f"Going on: {before.total():,} of {index.count:,} images are in complete parts.")
+    made_from = recipe.model_copy(update={"source": source})
+    done = _Made()
+    for number in numbers if len(planned) > 1 else ():
+        missing = {listed.position for listed in index.part(number)}
+        missing.difference_update(row.position for row in rows_under_way(directory.parts, number))
+        for phase in planned[:-1]:
+            reopen_for(phase.parts, number, missing)
+    for phase in planned:
+        if left := phase.unmade(numbers):
+            if not phase.is_last:
+                console.print(f"The engine {phase.engines[0]} works first, on all images.", markup=False)
+            done = _make_phase(made_from, directory, policy, index, phase, left, before, console)
+    forget(planned)
+    return done
+
+
+def _make_phase(
+    recipe: Recipe,
+    directory: RunDirectory,
+    policy: Policy,
+    index: Index,
+    phase: Phase,
+    numbers: Sequence[int],
+    before: Counter[str],
+    console: Console,
+) -> _Made:
+    """Put the stages of a phase to its engines, for the parts that it has not completed."""
+    phase.parts.mkdir(exist_ok=True)
+    used = {name: recipe.engines[name] for name in phase.engines}
     with (
-        served(recipe, directory.path, console) as engines,
+        served(recipe.model_copy(update={"engines": used}), directory.path, console) as engines,
         ProgressLine(console, index.count, before) as line,
     ):
-        made_from = engines.recipe.model_copy(update={"source": source})
-        job = Job(made_from, CarriedPolicy.of(policy), directory.index, directory.parts, engines.keys)
-        under_way = sum((states_under_way(directory.parts, number) for number in numbers), before)
+        made_from = recipe.model_copy(update={"engines": {**recipe.engines, **engines.recipe.engines}})
+        job = Job(made_from, CarriedPolicy.of(policy), directory.index, phase, engines.keys)
+        under_way = sum((states_under_way(phase.parts, number) for number in numbers), before)
         made, left = under_way.total() - under_way["failed"], index.count - under_way.total()
         alike = counts_alike(recipe.stop_when, made, left)
 
@@ -196,7 +237,7 @@ def _make(
         except StoppedRunError as stopped:
             directory.wait_for_workers(console)
             for number in numbers if stopped.undone else ():
-                reopen(directory.parts, number, partial(failed_by, reason=stopped.undone))
+                reopen(phase.parts, number, partial(failed_by, reason=stopped.undone))
             raise
         return _Made(progress, time.monotonic() - started)
 

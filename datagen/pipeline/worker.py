@@ -6,6 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ import stamina.instrumentation
 
 from datagen.errors import DatagenError
 from datagen.executors.software import check_software, software
+from datagen.pipeline.phases import Phase
 from datagen.pipeline.row_maker import RowMaker
 from datagen.pipeline.stopping import reason_of
 from datagen.progress import Progress
 from datagen.recipe import Recipe
 from datagen.stages.runner import SHRUNK
+from datagen.store.earlier import EarlierRows
 from datagen.store.index import Index, IndexEntry
-from datagen.store.journal import Journal, is_sealed
+from datagen.store.journal import Journal, is_sealed, rows_under_way
 from datagen.store.policies import CarriedPolicy
 
 PARTS_AT_ONCE = 3
@@ -39,7 +42,7 @@ class Job:
         recipe: with its prompts, and with the endpoints of every engine filled in.
         policy: by which rows are judged.
         index: the index of the run.
-        parts: the folder of its parts.
+        phase: the stages that are put, and the folders of parts.
         keys: API keys by engine.
         software: of the driver; a worker that has another one makes no rows.
     """
@@ -47,7 +50,7 @@ class Job:
     recipe: Recipe
     policy: CarriedPolicy
     index: Path
-    parts: Path
+    phase: Phase
     keys: dict[str, str | None] = field(default_factory=dict, repr=False)
     software: dict[str, str] = field(default_factory=software)
 
@@ -80,7 +83,7 @@ class Worker:
             if self._index is None or self._maker is None:
                 self._check_machine()
                 asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
-                maker = RowMaker(self._job.recipe, self._job.policy, self._job.keys)
+                maker = RowMaker(self._job.recipe, self._job.policy, self._job.keys, self._job.phase)
                 self._index, self._maker = Index(self._job.index), await maker.__aenter__()
         return self._index, self._maker
 
@@ -114,14 +117,17 @@ class Worker:
         journal = await self._journal(number)
         if journal is None:
             return number
-        with journal:
+        phase = self._job.phase
+        with journal, nullcontext() if phase.earlier is None else EarlierRows(phase.earlier, number) as earlier:
             done = journal.done
+            if not phase.is_last:
+                done |= {row.position for row in rows_under_way(phase.final, number)}
             try:
                 async with asyncio.TaskGroup() as group:
                     for listed in index.part(number):
                         if listed.position not in done:
                             await self._slots.acquire()
-                            group.create_task(self._make_row(maker, listed, journal))
+                            group.create_task(self._make_row(maker, listed, journal, earlier))
             except* DatagenError as errors:
                 raise errors.exceptions[0] from None
             await asyncio.to_thread(journal.seal)
@@ -130,24 +136,27 @@ class Worker:
     async def _journal(self, number: int) -> Journal | None:
         """Open a part that is not complete; a worker that Ray has given up may hold on to it for a moment."""
         for attempt in range(_LOCK_TRIES):
-            if is_sealed(self._job.parts, number):
+            if is_sealed(self._job.phase.parts, number):
                 return None
             try:
-                return Journal(self._job.parts, number)
+                return Journal(self._job.phase.parts, number)
             except DatagenError as error:
                 if not isinstance(error.__cause__, BlockingIOError) or attempt == _LOCK_TRIES - 1:
                     raise
             await asyncio.sleep(1)
         raise AssertionError("the last try neither returned nor raised")
 
-    async def _make_row(self, maker: RowMaker, listed: IndexEntry, journal: Journal) -> None:
+    async def _make_row(
+        self, maker: RowMaker, listed: IndexEntry, journal: Journal, earlier: EarlierRows | None
+    ) -> None:
         try:
-            row, pictures = await maker.make(listed)
+            before = None if earlier is None else earlier[listed.position]
+            row, pictures = await maker.make(listed, before)
             journal.append(row, listed.position, pictures)
         finally:
             self._slots.release()
         self._states[row.state] += 1
-        if row.error is not None:
+        if row.error is not None and (before is None or before[0].error is None):
             self._reasons[reason_of(row.error) if len(self._reasons) < _MOST_REASONS else row.error.class_] += 1
         if row.state == "dropped":
             self._rules.update({finding.rule for finding in row.findings})

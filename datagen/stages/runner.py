@@ -81,13 +81,14 @@ class StageRunner:
 
     Args:
         recipe: the stages and the seed.
-        engines: an open engine for each name in the recipe.
+        engines: an open engine for each name that the stages have.
+        stages: the numbers of those that are put; all if not given.
     """
 
-    def __init__(self, recipe: Recipe, engines: Mapping[str, Engine]) -> None:
+    def __init__(self, recipe: Recipe, engines: Mapping[str, Engine], stages: range | None = None) -> None:
         self._recipe = recipe
         self._engines = engines
-        self._steps = steps(recipe)
+        self._steps = [step for step in steps(recipe) if stages is None or step.number in stages]
 
     async def run(self, sample: Sample) -> None:
         """Put all stages; the sample grows as answers come in.

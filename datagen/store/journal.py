@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from datagen.errors import DatagenError, system_error
+from datagen.files.reading import open_parquet
 from datagen.files.writing import appearing, writing
 from datagen.pictures.picture import Picture
 from datagen.records import PART_SCHEMA, Member, PartRow, Row
@@ -200,6 +201,17 @@ def rows_under_way(folder: Path, number: int) -> list[PartRow]:
     """
     journal = journal_path(folder, number)
     return [row for row, _ in _read_journal(journal.read_bytes(), journal)] if journal.exists() else []
+
+
+def rows_of_part(folder: Path, number: int) -> list[PartRow]:
+    """Return the rows of a complete part.
+
+    Raises:
+        DatagenError: it is damaged.
+    """
+    path = part_path(folder, number)
+    with open_parquet(path, anew(path), checksums=True) as file:
+        return [PartRow.model_validate(row) for row in file.read().to_pylist()]
 
 
 def anew(sealed: Path) -> str:

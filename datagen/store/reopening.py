@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from datagen.files.reading import open_parquet
 from datagen.files.writing import write_bytes
 from datagen.records import PartRow, Row
-from datagen.store.journal import anew, journal_line, journal_path, part_path, rows_under_way
+from datagen.store.journal import is_sealed, journal_line, journal_path, part_path, rows_of_part, rows_under_way
 from filters import Policy
 
 
@@ -33,6 +32,18 @@ def reopen_unmade(folder: Path, number: int, before_calls: Policy) -> int:
     return reopen(folder, number, lambda row: is_unmade(row) and _passes(row, before_calls))
 
 
+def reopen_for(folder: Path, number: int, positions: set[int]) -> None:
+    """Let a complete part be gone on with if it has not all the rows of these positions.
+
+    Raises:
+        DatagenError: the part is damaged.
+    """
+    if is_sealed(folder, number):
+        rows = _rows_of(folder, number)
+        if positions.difference(row.position for row in rows):
+            write_bytes(journal_path(folder, number), b"".join(map(journal_line, rows)))
+
+
 def only_a_rule_failed(row: Row) -> bool:
     """Whether nothing but a rule failed on a row: judging it again is enough, and no model need be asked."""
     return row.error is not None and row.error.class_ == "rule_error"
@@ -54,15 +65,14 @@ def reopen(folder: Path, number: int, is_undone: Callable[[PartRow], bool]) -> i
     Raises:
         DatagenError: the part is damaged.
     """
-    sealed, journal = part_path(folder, number), journal_path(folder, number)
-    if journal.exists():  # also when a worker died between the two steps of sealing
-        rows = rows_under_way(folder, number)
-    elif sealed.exists():
-        with open_parquet(sealed, anew(sealed)) as file:
-            rows = [PartRow.model_validate(row) for row in file.read().to_pylist()]
-    else:
-        return 0
+    rows = _rows_of(folder, number)
     kept = [row for row in rows if not is_undone(row)]
     if len(kept) < len(rows):
-        write_bytes(journal, b"".join(map(journal_line, kept)))
+        write_bytes(journal_path(folder, number), b"".join(map(journal_line, kept)))
     return len(rows) - len(kept)
+
+
+def _rows_of(folder: Path, number: int) -> list[PartRow]:
+    if journal_path(folder, number).exists():  # also when a worker died between the two steps of sealing
+        return rows_under_way(folder, number)
+    return rows_of_part(folder, number) if part_path(folder, number).exists() else []

@@ -95,7 +95,7 @@ class RunDirectory:
         """
         deadline = time.monotonic() + seconds
         told = False
-        while held := [path for path in self.parts.glob("part-*.jsonl") if _is_locked(path)]:
+        while held := [path for path in self.parts.glob("**/part-*.jsonl") if _is_locked(path)]:
             if time.monotonic() > deadline:
                 raise DatagenError(
                     f"{held[0]} is in use by another process, though no run holds {self.path}. It is a worker of a run "

@@ -18,6 +18,7 @@ from rich.console import Console
 from datagen.errors import DatagenError
 from datagen.executors import ray_tasks
 from datagen.pipeline import workers as fleet
+from datagen.pipeline.phases import phases
 from datagen.pipeline.run import run
 from datagen.pipeline.worker import Job, Worker
 from datagen.progress import ProgressLine
@@ -111,7 +112,7 @@ def job_of(recipe: Recipe, folder: Path) -> Job:
     parts.mkdir()
     index = folder / "index.parquet"
     write_index(open_source(recipe.source, recipe.images.max_bytes), index, recipe.output.part_rows)
-    return Job(recipe, CarriedPolicy.of(read_policy("standard")), index, parts)
+    return Job(recipe, CarriedPolicy.of(read_policy("standard")), index, phases(recipe, parts)[0])
 
 
 def refusal_of(job: Job) -> str:
