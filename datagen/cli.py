@@ -15,6 +15,7 @@ from datagen.commands import inspecting, making
 from datagen.console import PlainConsole, on_one_line, open_streams
 from datagen.errors import DatagenError, InterruptedRunError, system_error
 from datagen.jicvqa.commands import app as jicvqa
+from datagen.signals import exit_code, stop_on_signals
 
 
 class _Commands(TyperGroup):
@@ -63,6 +64,7 @@ def _options(
 
 def main() -> NoReturn:
     """Run the command line; an error for the user is one line on standard error."""
+    stop_on_signals()
     open_streams()
     _look_here_last()
     for argument in sys.argv[1:]:
@@ -71,6 +73,8 @@ def main() -> NoReturn:
             _refuse(f"'{argument}' is no text in {encoding}; rename it, or set LANG to the locale of its name.", 2)
     try:
         sys.exit(app(prog_name="datagen", standalone_mode=False))
+    except InterruptedRunError as error:
+        _refuse(str(error), exit_code(error.exit_code))
     except DatagenError as error:
         _refuse(str(error), error.exit_code)
     except OSError as error:

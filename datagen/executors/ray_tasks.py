@@ -19,10 +19,14 @@ from datagen.errors import DatagenError
 from datagen.executors.drivers_path import DriversPath
 from datagen.executors.software import check_software, software
 from datagen.progress import tracked
+from datagen.signals import kept
 
 _SETTINGS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "1"}
 _SHORT_FOLDER = "/tmp/ray"  # noqa: S108 (Ray's own default)
 _CONNECT_SECONDS = 5.0
+# The client's preface and an empty SETTINGS frame; a server answers with a frame of that type (RFC 9113, 3.4).
+_HTTP2_OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+_HTTP2_SETTINGS = b"\x04"
 _SILENT_SECONDS = 30.0
 _START_ERRORS = (OSError, RuntimeError, ValueError, RayError)
 
@@ -64,8 +68,7 @@ def _start_here() -> None:
 
 
 def _join(address: str) -> None:
-    if address != "auto":
-        _check_listening(address)
+    _check_listening(_of_this_machine() if address == "auto" else address)
     try:
         with _silent_standard_error():
             _init(address)
@@ -84,7 +87,8 @@ def _join(address: str) -> None:
 def _init(address: str, **options: Any) -> None:
     if not address.startswith("ray://"):  # a client's workers get no folder of the driver's
         options["job_config"] = DriversPath()
-    ray.init(address, logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False, **options)
+    with kept():
+        ray.init(address, logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False, **options)
 
 
 @contextmanager
@@ -103,15 +107,33 @@ def _silent_standard_error() -> Iterator[None]:
 
 
 def _check_listening(address: str) -> None:
-    """Make sure that something listens at an address; Ray itself would try for minutes, silently."""
+    """Make sure that a server of gRPC listens at an address; Ray itself would try for minutes, silently."""
     try:
         parts = urlsplit(address if "://" in address else f"ray://{address}")
-        socket.create_connection((parts.hostname or "", parts.port or 0), _CONNECT_SECONDS).close()
+        with socket.create_connection((parts.hostname or "", parts.port or 0), _CONNECT_SECONDS) as connection:
+            connection.settimeout(_CONNECT_SECONDS)
+            connection.sendall(_HTTP2_OPENING)
+            if os.environ.get("RAY_USE_TLS") != "1" and connection.recv(4)[3:] != _HTTP2_SETTINGS:
+                raise ValueError("what listens there is no Ray")
     except (OSError, ValueError) as error:
         raise DatagenError(
-            f"Nothing answers at RAY_ADDRESS={address} ({last_line(error)}). Start the cluster with ray start, write "
+            f"No Ray cluster answers at RAY_ADDRESS={address} ({last_line(error)}). Start one with ray start, write "
             "RAY_ADDRESS as host:port, or unset it to work on this machine alone."
         ) from error
+
+
+def _of_this_machine() -> str:
+    """Return the address of the cluster that was started on this machine, as Ray finds it; it may be dead."""
+    from ray._private.services import get_ray_address_from_environment
+
+    try:
+        address: str = get_ray_address_from_environment("auto", None)
+    except ConnectionError as error:
+        raise DatagenError(
+            "RAY_ADDRESS=auto names the cluster of this machine, and none was started here. Start one with ray start, "
+            "write RAY_ADDRESS as host:port, or unset it to work on this machine alone."
+        ) from error
+    return address
 
 
 def last_line(error: BaseException) -> str:
