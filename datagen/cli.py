@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn, cast
 import typer
 from typer.core import TyperGroup
 
-from datagen.commands import inspecting, making
+from datagen.commands import inspecting, jobs, making
 from datagen.console import PlainConsole, on_one_line, open_streams
 from datagen.errors import DatagenError, InterruptedRunError, system_error
 from datagen.jicvqa.commands import app as jicvqa
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(making.app)
 app.add_typer(inspecting.app)
+app.add_typer(jobs.app)
 app.add_typer(jicvqa, name="jicvqa")
 
 _UsageError = cast("type[Exception]", typer.BadParameter.__base__)  # Typer has no public name for it

@@ -5,8 +5,10 @@ Everything is validated when it enters; a message names the field, the value, wh
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
-from typing import Any, Literal, Self
+from itertools import islice
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import (
     AliasChoices,
@@ -24,6 +26,7 @@ from filters.errors import nearest, sentence
 from filters.registry import shipped_members
 from prompts import Prompt, PromptError, Sampling, load_prompt
 
+Entry = TypeVar("Entry")
 _SENT_BY_DATAGEN = frozenset(
     {"model", "messages", "seed", "stream", "response_format", "structured_outputs", "n", *Sampling.model_fields}
 )
@@ -46,7 +49,8 @@ class SourceSettings(_Section):
         column: the column with the image, path or URL; found by itself when it is named image, path, file_name or url.
             Of WebDataset archives, the extension of the pictures (`seg.png`); without it, all pictures.
         split: the split of a hub data set.
-        limit: only the first so many images of the listing.
+        slice: `k/n` is every n-th image from the k-th on, counted from 0: one of n jobs that share a source.
+        limit: only the first so many images of the listing, or of its slice.
         license: recorded in every row that has none of its own.
         allow_private_hosts: host names whose images may be fetched although they resolve to private addresses.
     """
@@ -56,6 +60,7 @@ class SourceSettings(_Section):
     kind: str = "auto"
     column: str | None = None
     split: str = "train"
+    slice: str | None = None
     limit: int | None = Field(None, ge=1)
     license: str = ""
     allow_private_hosts: tuple[str, ...] = ()
@@ -64,6 +69,24 @@ class SourceSettings(_Section):
     @classmethod
     def _known_kind(cls, kind: str) -> str:
         return _known(kind, "datagen.sources", "source", "auto", "hub")
+
+    @field_validator("slice")
+    @classmethod
+    def _one_of_several(cls, text: str | None) -> str | None:
+        if text is not None:
+            found = re.fullmatch(r"(\d+)/(\d+)", text, re.ASCII)
+            if found is None or int(found[1]) >= int(found[2]):
+                raise ValueError("write it as k/n with k from 0 to n - 1, for example 0/16")
+        return text
+
+    def chosen(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Return those of a source's entries that are meant.
+
+        >>> list(SourceSettings(path=".", slice="1/3", limit=2).chosen("abcdefgh"))
+        ['b', 'e']
+        """
+        first, step = map(int, self.slice.split("/")) if self.slice else (0, 1)
+        return islice(islice(entries, first, None, step), self.limit)
 
 
 class Images(_Section):

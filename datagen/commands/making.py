@@ -14,6 +14,10 @@ EndpointOption = Annotated[
     list[str] | None, typer.Option("--endpoint", help="Base URL of a running server, http://host:port/v1; repeatable.")
 ]
 ModelOption = Annotated[str | None, typer.Option("--model", help="Model name, of every engine.")]
+SliceOption = Annotated[
+    str | None,
+    typer.Option("--slice", help="k/n: every n-th image from the k-th on, for one of n jobs."),
+]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first N images.")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Change a field of the recipe: key=value, e.g. stages.1.repeat=4.")
@@ -29,6 +33,10 @@ def run(
     model: ModelOption = None,
     limit: LimitOption = None,
     set_: SetOption = None,
+    slice_: SliceOption = None,
+    machines: Annotated[
+        int | None, typer.Option(min=1, help="Wait until the Ray cluster of RAY_ADDRESS has so many machines.")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away an earlier run in the directory.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Make failed images again.")] = False,
     local: Annotated[bool, typer.Option("--local", help="Work in this process; a few images always do.")] = False,
@@ -40,7 +48,11 @@ def run(
     from datagen.pipeline.run import run as run_recipe
     from datagen.pipeline.summary import check_outcome, console, print_summary
 
-    loaded = _load(recipe, images, endpoint, model, limit, set_)
+    loaded = _load(recipe, images, endpoint, model, limit, set_, slice_)
+    if machines is not None:
+        from datagen.executors.ray_tasks import wait_for_machines
+
+        wait_for_machines(machines, console)
     where: Any = "local" if local else "auto"
     outcome = run_recipe(loaded, out, console, fresh=fresh, retry_failed=retry_failed, where=where)
     print_summary(outcome)
@@ -124,6 +136,7 @@ def _load(
     model: str | None,
     limit: int | None,
     overrides: list[str] | None,
+    slice_: str | None = None,
 ) -> Any:
     from datagen.recipe_file import load_recipe
 
@@ -132,6 +145,8 @@ def _load(
         options["source.path"] = images
     if limit is not None:
         options["source.limit"] = limit
+    if slice_ is not None:
+        options["source.slice"] = slice_
     if endpoints:
         options["engines.*.endpoints"] = endpoints
     if model is not None:

@@ -5,6 +5,7 @@ import os
 import secrets
 import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 import ray
 from ray.exceptions import RayError, RayTaskError
+from rich.console import Console
 
 from datagen.errors import DatagenError
 from datagen.executors.drivers_path import DriversPath
@@ -24,6 +26,7 @@ from datagen.signals import kept
 _SETTINGS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "1"}
 _SHORT_FOLDER = "/tmp/ray"  # noqa: S108 (Ray's own default)
 _CONNECT_SECONDS = 5.0
+_JOIN_SECONDS = 2.0
 # The client's preface and an empty SETTINGS frame; a server answers with a frame of that type (RFC 9113, 3.4).
 _HTTP2_OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 _HTTP2_SETTINGS = b"\x04"
@@ -46,6 +49,34 @@ def start_ray() -> None:
         _start_here()
     else:
         _join(address)
+
+
+def wait_for_machines(count: int, console: Console, seconds: float = 900.0) -> None:
+    """Join the Ray cluster that RAY_ADDRESS names as soon as it is there, and wait until it has so many machines.
+
+    Raises:
+        DatagenError: no cluster is named, or it has fewer after so many seconds.
+    """
+    if os.environ.get("RAY_ADDRESS", "").strip() in ("", "local"):
+        raise DatagenError("--machines waits for a cluster, and RAY_ADDRESS names none; set it to host:port or auto.")
+    deadline = time.monotonic() + seconds
+    with console.status(f"waiting for {count} machines") as status:
+        while True:
+            try:
+                start_ray()
+            except DatagenError:
+                if time.monotonic() > deadline:
+                    raise
+            there = len(machines()) if ray.is_initialized() else 0
+            if there >= count:
+                return
+            if time.monotonic() > deadline:
+                raise DatagenError(
+                    f"The Ray cluster of RAY_ADDRESS={os.environ['RAY_ADDRESS']} has {there} of {count} machines after "
+                    f"{seconds:.0f} s. See why the others have not joined (ray status), or ask for fewer (--machines)."
+                )
+            status.update(f"waiting for machines: {there} of {count}")
+            time.sleep(_JOIN_SECONDS)
 
 
 def _start_here() -> None:

@@ -92,9 +92,7 @@ def _draw(recipe: Recipe, count: int) -> tuple[list[IndexEntry], int]:
     kept: list[tuple[int, Entry]] = []
     total = 0
     source = open_source(recipe.source, recipe.images.max_bytes)
-    for position, entry in enumerate(source.entries()):
-        if recipe.source.limit is not None and position >= recipe.source.limit:
-            break
+    for position, entry in enumerate(recipe.source.chosen(source.entries())):
         total = position + 1
         if len(kept) < count:
             kept.append((position, entry))

@@ -89,7 +89,7 @@ def _chosen(recipe: Recipe, *, few: bool) -> Executor:
     if not few or os.environ.get("RAY_ADDRESS") or (recipe.workers or 1) > 1:
         return "ray"
     source = open_source(recipe.source, recipe.images.max_bytes)
-    few = sum(1 for _ in islice(source.entries(), min(recipe.source.limit or FEW + 1, FEW + 1))) <= FEW
+    few = sum(1 for _ in islice(recipe.source.chosen(source.entries()), FEW + 1)) <= FEW
     return "local" if few else "ray"
 
 
@@ -264,7 +264,7 @@ def _looked_at(recipe: Recipe, out: Path) -> SourceSettings:
         )
     decided = settled(recipe.source, recipe.images.max_bytes)
     source = open_source(decided, recipe.images.max_bytes)
-    if next(source.entries(), None) is None:
+    if next(decided.chosen(source.entries()), None) is None:
         raise no_images(source)
     return decided
 
@@ -272,7 +272,7 @@ def _looked_at(recipe: Recipe, out: Path) -> SourceSettings:
 def _list(settings: SourceSettings, max_bytes: int, path: Path, part_rows: int) -> str:
     """List a source into an index, and return what it passed over."""
     source = open_source(settings, max_bytes)
-    write_index(source, path, part_rows, settings.limit, settings)
+    write_index(source, path, part_rows, settings)
     with path.open("rb") as file:
         os.fsync(file.fileno())
     return told(source.passed_over)

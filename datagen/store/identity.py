@@ -8,6 +8,8 @@ from datagen.differences import differences
 from datagen.recipe import EngineSettings, Recipe
 from datagen.records import SCHEMA_VERSION
 
+_UNDECIDED = ("allow_private_hosts", "slice")
+
 
 def identity(recipe: Recipe) -> dict[str, Any]:
     """Return what decides the rows of a run, as plain data; a run with another identity is another run.
@@ -19,7 +21,7 @@ def identity(recipe: Recipe) -> dict[str, Any]:
         "schema": SCHEMA_VERSION,
         "task": recipe.task,
         "seed": recipe.seed,
-        "source": {key: value for key, value in document["source"].items() if key != "allow_private_hosts"},
+        "source": {key: value for key, value in document["source"].items() if key not in _UNDECIDED},
         "images": document["images"],
         "engines": {name: _engine(engine) for name, engine in recipe.engines.items()},
         "stages": [
@@ -33,6 +35,7 @@ def identity(recipe: Recipe) -> dict[str, Any]:
         ],
         "checks": list(recipe.checks),
         "part_rows": recipe.output.part_rows,
+        **({"slice": recipe.source.slice} if recipe.source.slice else {}),
     }
 
 

@@ -51,9 +51,7 @@ def row_id(key: str) -> str:
     return xxhash.xxh3_128_hexdigest(key.encode("utf-8", "surrogatepass"))
 
 
-def write_index(
-    source: Source, path: Path, part_rows: int, limit: int | None = None, settled: SourceSettings | None = None
-) -> int:
+def write_index(source: Source, path: Path, part_rows: int, settled: SourceSettings | None = None) -> int:
     """List a source into an index and return the number of images.
 
     The file appears by rename when it is complete. Memory does not grow with the number of images.
@@ -62,13 +60,13 @@ def write_index(
         source: what is listed.
         path: of the index.
         part_rows: images a part.
-        limit: only the first so many images.
-        settled: the settings that the source was opened with; their kind and column are kept with the listing.
+        settled: the settings that the source was opened with: which images are meant, and kind and column, which are
+            kept with the listing.
 
     Raises:
         DatagenError: the source cannot be listed, or is empty.
     """
-    entries = islice(source.entries(), limit)
+    entries = settled.chosen(source.entries()) if settled else source.entries()
     count = 0
     decided = {"kind": settled.kind, "column": settled.column} if settled else None
     schema = SCHEMA.with_metadata({_SETTLED: orjson.dumps(decided)}) if decided else SCHEMA

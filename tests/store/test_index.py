@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datagen.errors import DatagenError
+from datagen.recipe import SourceSettings
 from datagen.sources import Entry
 from datagen.store.index import Index, row_id, write_index
 
@@ -54,7 +55,9 @@ def test_row_groups_are_parts_and_hold_the_entries_in_order(tmp_path: Path, coun
 
 def test_a_limit_takes_the_first_and_lists_no_further(tmp_path: Path) -> None:
     source = Listing(1000)
-    assert write_index(source, tmp_path / "index.parquet", part_rows=8, limit=10) == 10
+    assert (
+        write_index(source, tmp_path / "index.parquet", part_rows=8, settled=SourceSettings(path=".", limit=10)) == 10
+    )
     assert source.listed == 10
 
 
@@ -113,6 +116,7 @@ def test_listing_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
     program = """
 import resource, sys
 from pathlib import Path
+from datagen.recipe import SourceSettings
 from datagen.store.index import write_index
 from tests.store.test_index import Listing
 def peak():
