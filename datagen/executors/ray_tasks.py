@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import ray
 from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
 from datagen.errors import DatagenError
@@ -180,17 +181,23 @@ def cpus() -> float:
 
 
 class ClusterMachine(NamedTuple):
-    """A machine of the cluster: Ray's id of it, its address in the cluster, and its GPUs, also those that are used."""
+    """A machine of the cluster: Ray's id of it, its address in the cluster, and what it has, also what is used."""
 
     id: str
     address: str
+    cpus: float
     gpus: int
 
 
 def machines() -> list[ClusterMachine]:
     """Return the machines of the cluster that are there."""
     return [
-        ClusterMachine(node["NodeID"], node["NodeManagerAddress"], int(node["Resources"].get("GPU", 0)))
+        ClusterMachine(
+            node["NodeID"],
+            node["NodeManagerAddress"],
+            node["Resources"].get("CPU", 0.0),
+            int(node["Resources"].get("GPU", 0)),
+        )
         for node in ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
         if node["Alive"]
     ]
@@ -220,6 +227,31 @@ def call_remotely(function: Any, *args: Any) -> Any:
     """
     start_ray()
     return _awaited(ray.remote(num_cpus=0)(_call).remote(software(), function, args))
+
+
+def call_on_every_machine(function: Callable[..., None], *args: Any) -> None:
+    """Run a function on every machine of the cluster that has a CPU for workers, if there are several.
+
+    A machine that is lost meanwhile is passed over.
+
+    Raises:
+        DatagenError: the function raised it on a machine.
+    """
+    there = [machine for machine in machines() if machine.cpus > 0]
+    if len(there) < 2:
+        return
+    remote = ray.remote(num_cpus=0, max_retries=0)(function)
+    calls = [
+        remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(machine.id, soft=False)).remote(*args)
+        for machine in there
+    ]
+    for call in calls:
+        try:
+            result_of(call)
+        except RayTaskError:
+            raise
+        except RayError:
+            continue
 
 
 def map_remotely(function: Any, calls: Sequence[tuple[Any, ...]], label: str) -> Iterator[Any]:

@@ -81,7 +81,7 @@ class Worker:
         """
         async with self._opening:
             if self._index is None or self._maker is None:
-                self._check_machine()
+                check_machine(self._job)
                 asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
                 maker = RowMaker(self._job.recipe, self._job.policy, self._job.keys, self._job.phase)
                 self._index, self._maker = Index(self._job.index), await maker.__aenter__()
@@ -95,15 +95,6 @@ class Worker:
         """Let go of connections and files."""
         if self._maker is not None:
             await self._maker.__aexit__()
-
-    def _check_machine(self) -> None:
-        index = self._job.index
-        if not index.exists():
-            raise DatagenError(
-                f"{index} is not there on {socket.gethostname()}, where Ray has placed a worker. Put --out on a file "
-                "system that all machines see, at the same path."
-            )
-        check_software(self._job.software)
 
     async def make_part(self, number: int) -> int:
         """Make what is missing of a part and seal it; return its number.
@@ -183,3 +174,17 @@ class Worker:
             Counter(self._rules),
             self._shrunk,
         )
+
+
+def check_machine(job: Job) -> None:
+    """Make sure that this machine sees the run and has the driver's software.
+
+    Raises:
+        DatagenError: it does not.
+    """
+    if not job.index.exists():
+        raise DatagenError(
+            f"{job.index} is not there on {socket.gethostname()}, where Ray has placed a worker. Put --out on a file "
+            "system that all machines see, at the same path."
+        )
+    check_software(job.software)

@@ -17,9 +17,9 @@ from ray.exceptions import RayError, RayTaskError
 
 from datagen.engines.servers.serving import Endpoints
 from datagen.errors import DatagenError
-from datagen.executors.ray_tasks import cpus, free_cpus, last_line, result_of, start_ray
+from datagen.executors.ray_tasks import call_on_every_machine, cpus, free_cpus, last_line, result_of, start_ray
 from datagen.pipeline.local_worker import Check
-from datagen.pipeline.worker import PARTS_AT_ONCE, Job, Worker
+from datagen.pipeline.worker import PARTS_AT_ONCE, Job, Worker, check_machine
 from datagen.progress import Progress, ProgressLine
 
 MOST_WORKERS = 4
@@ -54,6 +54,7 @@ def make_parts(
         DatagenError: the run cannot go on; what is done is in the parts' journals.
     """
     start_ray()
+    call_on_every_machine(check_machine, job)  # before anything is paid for
     room = max(1, int(cpus() / CPUS_A_WORKER))
     if workers and min(workers, len(numbers)) > room:
         line.say(f"{workers} workers were asked for, and Ray's {cpus():g} CPUs have room for {room}: {room} start.")

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -227,3 +228,33 @@ def test_a_task_on_a_machine_with_another_datagen_does_nothing(monkeypatch: pyte
         ray_tasks.call_remotely(os.getpid)
     with pytest.raises(DatagenError, match="has other software"):
         list(ray_tasks.map_remotely(os.getpid, [()], "asking"))
+
+
+def test_machines_that_do_not_see_the_run_are_found_before_any_worker_starts(
+    job: Job, two_nodes: Cluster, tmp_path: Path
+) -> None:
+    asking = f"""
+import pickle, sys, ray
+from pathlib import Path
+from datagen.errors import DatagenError
+from datagen.executors.ray_tasks import call_on_every_machine, start_ray
+from datagen.pipeline.worker import check_machine
+job = pickle.loads(Path({str(tmp_path / "job")!r}).read_bytes())
+start_ray()
+try:
+    call_on_every_machine(check_machine, job)
+except DatagenError as error:
+    print(error)
+else:
+    print("all see it")
+"""
+    said = []
+    for seen in (job, replace(job, index=tmp_path / "nowhere")):
+        (tmp_path / "job").write_bytes(pickle.dumps(seen))
+        environment = {**os.environ, "RAY_ADDRESS": two_nodes.address}
+        ended = subprocess.run(
+            [sys.executable, "-c", asking], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
+        said.append(ended.stdout.strip())
+    assert said[0] == "all see it"
+    assert "Put --out on a file system that all machines see" in said[1]

@@ -125,9 +125,7 @@ def assert_goes_on(folder: Path, server: FakeServer, log: Path) -> None:
     assert len(set(before) & set(after)) <= 4 * 2  # the conversations that were under way
 
 
-@pytest.mark.parametrize(
-    ("kind", "where"), [("SIGINT", ()), ("SIGTERM", ()), ("SIGUSR1", ("--local",))]
-)
+@pytest.mark.parametrize(("kind", "where"), [("SIGINT", ()), ("SIGTERM", ()), ("SIGUSR1", ("--local",))])
 def test_a_signal_keeps_what_is_done_ends_the_server_and_says_how_to_go_on(
     kind: str, where: tuple[str, ...], folder: Path, fake_server: FakeServer
 ) -> None:
