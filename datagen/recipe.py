@@ -97,12 +97,14 @@ class Images(_Section):
         max_pixels: a larger picture fails, before it is decoded.
         min_side: pixels; a picture with a shorter side fails.
         send_pixels: a picture with more is shrunk once, and so sent and published; all others stay as they are.
+        phash: whether rows get the perceptual hash of their pictures, which takes more time than all else together.
     """
 
     max_bytes: int = Field(64 * 2**20, ge=1)
     max_pixels: int = Field(100_000_000, ge=1)
     min_side: int = Field(16, ge=1)
     send_pixels: int = Field(1536 * 1536, ge=1)
+    phash: bool = False
 
 
 class ServerSettings(_Section):

@@ -31,7 +31,7 @@ class PictureRecord(_Record):
     """What is known of one picture of a row."""
 
     sha256: str = Field(description="SHA-256 of the published bytes, 64 hex digits")
-    phash: str = Field(description="64-bit DCT perceptual hash (Zauner 2010), 16 hex digits")
+    phash: str = Field(description="DCT perceptual hash (Zauner 2010), 16 hex digits; empty without `images.phash`")
     width: int = Field(description="of the published picture, in pixels")
     height: int = Field(description="of the published picture, in pixels")
 

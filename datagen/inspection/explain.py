@@ -79,7 +79,8 @@ def story(row: dict[str, Any]) -> Iterator[Text]:
 def _picture(row: dict[str, Any]) -> Iterator[Text]:
     for picture in row["pictures"]:
         size = f"{picture['width']}×{picture['height']}"
-        yield styled(f"picture  {size}, sha256 {picture['sha256']}, phash {picture['phash']}")
+        phash = f", phash {picture['phash']}" if picture["phash"] else ""
+        yield styled(f"picture  {size}, sha256 {picture['sha256']}{phash}")
     if not row["pictures"]:
         yield styled("picture  none")
     path = os.path.join(str((row["recipe"].get("source") or {}).get("path", "")), row["key"])  # noqa: PTH118

@@ -2,8 +2,9 @@
 
 A picture that every consumer reads alike (JPEG, PNG or WebP, upright, opaque, 8-bit, one frame) and that is under the
 pixel limit keeps its bytes. All others (EXIF orientation, CMYK, alpha, 16-bit, animation, TIFF, too many pixels, …)
-are made into one upright RGB JPEG, in sRGB. Every picture is decoded once, at reduced size where the format allows,
-which finds files that are cut short and gives the perceptual hash.
+are made into one upright RGB JPEG, in sRGB. Files that are cut short are found by their structure. A picture is
+decoded only where that is asked for: to be made into another, for its perceptual hash, or because its structure is in
+doubt.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from PIL import Image, UnidentifiedImageError
 from datagen.failures import Failure
 from datagen.pictures.colours import in_srgb
 from datagen.pictures.formats import described
+from datagen.pictures.structure import is_whole
 from datagen.recipe import Images
 from datagen.records import PictureRecord
 
@@ -32,8 +34,10 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PP
 _READ = f"{', '.join(_FORMATS[:-1])} and {_FORMATS[-1]} are read"
 _PASSED_THROUGH = {"JPEG": (".jpg", "image/jpeg"), "PNG": (".png", "image/png"), "WEBP": (".webp", "image/webp")}
 _HASH_SIDE = 32
+_SMALL_SIDE = 256
 _HASH_BITS_SIDE = 8
 _EXIF_ORIENTATION = 0x0112
+_PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 _DNG_VERSION = 50706
 _SUBFILE_TYPE, _REDUCED_COPY = 254, 1
 _JPEG_MAX_SIDE = 65500
@@ -64,7 +68,7 @@ class Picture:
         suffix: ".jpg", ".png" or ".webp".
         media_type: the MIME type.
         width: in pixels; `height` likewise.
-        phash: 64-bit perceptual hash, 16 hex digits.
+        phash: 64-bit perceptual hash, 16 hex digits; empty where none is asked for.
     """
 
     data: bytes
@@ -83,6 +87,15 @@ class Picture:
     def record(self) -> PictureRecord:
         """What a row says of the picture."""
         return PictureRecord(sha256=self.sha256, phash=self.phash, width=self.width, height=self.height)
+
+    @cached_property
+    def small(self) -> Image.Image:
+        """The picture in grey, at most 256 pixels wide and high; decoded once for all checks."""
+        with Image.open(io.BytesIO(self.data)) as image:
+            image.draft("L", (_SMALL_SIDE, _SMALL_SIDE))
+            grey = image.convert("L")
+        grey.thumbnail((_SMALL_SIDE, _SMALL_SIDE), Image.Resampling.BOX)
+        return grey
 
     @cached_property
     def data_url(self) -> orjson.Fragment:
@@ -153,12 +166,17 @@ def _prepared(image: Image.Image, data: bytes, limits: Images) -> Picture:
         raise Failure("too_small", f"{width}×{height} pixels; images.min_side asks for {limits.min_side}")
     if _reads_alike_everywhere(image) and width * height <= limits.send_pixels:
         suffix, media_type = _PASSED_THROUGH[str(image.format)]
-        image.draft("L", (4 * _HASH_SIDE, 4 * _HASH_SIDE))
-        return Picture(data, suffix, media_type, width, height, perceptual_hash(image))
+        phash = ""
+        if limits.phash or not is_whole(data, str(image.format)):
+            image.draft("L", (4 * _HASH_SIDE, 4 * _HASH_SIDE))
+            image.load()
+            phash = perceptual_hash(image) if limits.phash else ""
+        return Picture(data, suffix, media_type, width, height, phash)
     upright = _shrunk(image, limits.send_pixels)
     encoded = io.BytesIO()
     upright.save(encoded, "JPEG", quality=92, subsampling=0)
-    return Picture(encoded.getvalue(), ".jpg", "image/jpeg", *upright.size, perceptual_hash(upright))
+    phash = perceptual_hash(upright) if limits.phash else ""
+    return Picture(encoded.getvalue(), ".jpg", "image/jpeg", *upright.size, phash)
 
 
 def _is_camera_raw(image: Image.Image, data: bytes) -> bool:
@@ -175,11 +193,13 @@ def _reads_alike_everywhere(image: Image.Image) -> bool:
         and image.mode in ("RGB", "L", "P")
         and "transparency" not in image.info
         and getattr(image, "n_frames", 1) == 1
-        and _orientation(image) not in _UPRIGHT
+        and _orientation(image, data) not in _UPRIGHT
     )
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image, data: bytes = b"") -> int:
+    if image.format == "PNG" and data and not any(mark in data for mark in _PNG_EXIF):
+        return 1  # Pillow would decode the picture to look behind it
     try:
         return int(image.getexif().get(_EXIF_ORIENTATION, 1))
     except Exception:  # a good picture may have broken EXIF, and Pillow's reader raises anything then

@@ -12,7 +12,7 @@ from datagen.failures import Failure
 from datagen.pictures.picture import Picture, prepare
 from datagen.recipe import Images
 
-LIMITS = Images()
+LIMITS = Images(phash=True)
 ORIENTATION = 0x0112
 LOSSLESS_CORNERS = 12  # mean difference of a flat quarter of the picture that JPEG may make
 

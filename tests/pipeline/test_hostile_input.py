@@ -24,7 +24,7 @@ from datagen.sources import open_source
 from datagen.store.index import Index, write_index
 from tests.pictures import profiles
 
-LIMITS = Images(max_bytes=100_000, max_pixels=1_000_000, min_side=1, send_pixels=1500)
+LIMITS = Images(max_bytes=100_000, max_pixels=1_000_000, min_side=1, send_pixels=1500, phash=True)
 PICTURE_FAILURES = {"not_an_image", "corrupt_image", "too_large", "too_small"}
 
 _SAMPLES = np.random.default_rng(7).integers(0, 255, (40, 56, 3), dtype=np.uint8)

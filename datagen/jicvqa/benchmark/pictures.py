@@ -30,7 +30,7 @@ from datagen.sources.folder import read_file
 THUMBNAIL = (224, 224)
 """The size, in pixels, to which llm-jp-eval-mm shrinks every picture before a model sees it."""
 
-_LIMITS = Images()
+_LIMITS = Images(phash=True)
 _AHEAD = 32
 _GONE = frozenset(f"HTTP {status}" for status in (401, 403, 404, 410, 451))
 

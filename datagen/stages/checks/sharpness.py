@@ -1,13 +1,8 @@
 """How sharp a picture is."""
 
-import io
-
 import numpy as np
-from PIL import Image
 
 from datagen.pictures.picture import Picture
-
-_SIDE = 256
 
 
 def check(picture: Picture) -> float:
@@ -16,11 +11,7 @@ def check(picture: Picture) -> float:
     It is 0 for one colour, about 10 for what is out of focus, and hundreds or more for sharp photographs; the size is
     fixed so that the number does not depend on the resolution.
     """
-    with Image.open(io.BytesIO(picture.data)) as image:
-        image.draft("L", (_SIDE, _SIDE))
-        grey = image.convert("L")
-        grey.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
-    samples = np.asarray(grey, dtype=np.int64)
+    samples = np.asarray(picture.small, dtype=np.int64)
     inner = samples[1:-1, 1:-1]
     laplacian = samples[:-2, 1:-1] + samples[2:, 1:-1] + samples[1:-1, :-2] + samples[1:-1, 2:] - 4 * inner
     return round(float(laplacian.var()), 3) if laplacian.size else 0.0
