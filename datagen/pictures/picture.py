@@ -164,7 +164,7 @@ def _prepared(image: Image.Image, data: bytes, limits: Images) -> Picture:
         raise Failure("too_large", f"{width}×{height} pixels; images.max_pixels allows {limits.max_pixels:,}")
     if min(width, height) < limits.min_side:
         raise Failure("too_small", f"{width}×{height} pixels; images.min_side asks for {limits.min_side}")
-    if _reads_alike_everywhere(image) and width * height <= limits.send_pixels:
+    if _reads_alike_everywhere(image, data) and width * height <= limits.send_pixels:
         suffix, media_type = _PASSED_THROUGH[str(image.format)]
         phash = ""
         if limits.phash or not is_whole(data, str(image.format)):
@@ -187,7 +187,7 @@ def _is_camera_raw(image: Image.Image, data: bytes) -> bool:
     return data[8:10] == b"CR" or _DNG_VERSION in tags or tags.get(_SUBFILE_TYPE) == _REDUCED_COPY
 
 
-def _reads_alike_everywhere(image: Image.Image) -> bool:
+def _reads_alike_everywhere(image: Image.Image, data: bytes) -> bool:
     return (
         image.format in _PASSED_THROUGH
         and image.mode in ("RGB", "L", "P")
