@@ -23,7 +23,7 @@ import orjson
 from aiohttp import web
 
 MODEL = "fake-vlm"
-_SEED = re.compile(rb'"seed":(\d+)')
+_SEED = re.compile(rb'"seed": ?(\d+)')
 _SCHEMA_KEY = re.compile(rb'"properties":\{"(\w+)"')
 
 

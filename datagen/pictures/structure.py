@@ -33,7 +33,7 @@ def _is_whole_jpeg(data: bytes) -> bool:
         marker = data[offset + 1]
         if marker == _SCAN:
             # Samples hold no such pair, and thumbnails stand before the first scan.
-            return data.find(_END, offset) > 0
+            return data.rfind(_END, offset) > 0
         if marker == 0xFF:  # a fill byte
             offset += 1
         elif marker in _ALONE:

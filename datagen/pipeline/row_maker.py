@@ -8,7 +8,7 @@ from typing import Self
 from datagen.engines import open_engine
 from datagen.errors import DatagenError
 from datagen.failures import Failure
-from datagen.pictures.picture import Picture, prepare
+from datagen.pictures.picture import Picture, passed_through, prepare
 from datagen.pipeline.phases import Phase
 from datagen.recipe import Recipe
 from datagen.records import ErrorRecord, FindingRecord, MessageRecord, Row, ScoreRecord
@@ -73,7 +73,8 @@ class RowMaker:
         try:
             if earlier is None:
                 loaded = await self._source.read(listed.entry)
-                await asyncio.to_thread(self._prepare, loaded.pictures, sample)
+                if not self._look_at(loaded.pictures, sample):
+                    await asyncio.to_thread(self._prepare, loaded.pictures, sample)
                 sample.messages, sample.caption = list(loaded.messages), loaded.caption
             else:
                 sample, error = _taken_up(*earlier), earlier[0].error
@@ -89,8 +90,17 @@ class RowMaker:
             error = _record(Failure("internal", f"{type(defect).__name__}: {defect}"))
         return self._row(listed, sample, error, asked=asked), sample.pictures
 
+    def _look_at(self, pictures: tuple[bytes, ...], sample: Sample) -> bool:
+        """Take the pictures as they are, if that needs no decoding, which is no work for the event loop."""
+        if self._checks:
+            return False
+        looked_at = [passed_through(data, self._recipe.images) for data in pictures]
+        sample.pictures = tuple(picture for picture in looked_at if picture is not None)
+        return len(sample.pictures) == len(pictures)
+
     def _prepare(self, pictures: tuple[bytes, ...], sample: Sample) -> None:
         """Prepare and measure the pictures; what is asked of them later is worked out here, not in the event loop."""
+        sample.pictures = ()
         for data in pictures:
             picture = prepare(data, self._recipe.images)
             _ = picture.sha256, picture.data_url

@@ -41,11 +41,12 @@ FEW = 16
 
 
 class Outcome(NamedTuple):
-    """A finished run: its directory, its manifest, and how long the making took in seconds."""
+    """A finished run: its directory, its manifest, and how long it took in seconds, the cut of the shards alone too."""
 
     directory: RunDirectory
     manifest: dict[str, Any]
     seconds: float
+    cutting_seconds: float = 0.0
 
 
 def run(
@@ -136,7 +137,8 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
             completion_tokens=sum(worker.completion_tokens for worker in made.progress),
             retries=sum(worker.retries for worker in made.progress),
         )
-    return Outcome(directory, manifest, made.seconds + ended - cutting_started)
+    cutting = ended - cutting_started
+    return Outcome(directory, manifest, made.seconds + cutting, cutting)
 
 
 def _index(recipe: Recipe, directory: RunDirectory, source: SourceSettings | None, console: Console) -> Index:

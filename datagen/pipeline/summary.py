@@ -31,7 +31,7 @@ def print_summary(outcome: Outcome) -> None:
                 console.print(line, soft_wrap=True)
     console.print()
     print_counts(manifest, directory, console)
-    console.print(f"Made in {duration(outcome.seconds)}.")
+    console.print(f"Made in {duration(outcome.seconds)}, {duration(outcome.cutting_seconds)} of it for the shards.")
     console.print("What to do next:")
     pasted = pasteable(directory)
     console.print(f"  datagen report {pasted} --html report.html   which rule dropped what", soft_wrap=True)

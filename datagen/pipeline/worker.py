@@ -1,6 +1,7 @@
 """The Ray worker: it makes the rows of one part after another, hundreds of images in conversation at once."""
 
 import asyncio
+import gc
 import logging
 import socket
 from collections import Counter
@@ -90,6 +91,7 @@ class Worker:
     async def ready(self) -> None:
         """Make ready, and return when that is done; see `open`."""
         await self.open()
+        gc.freeze()  # what is loaded stays as long as this process, and need not be looked through again and again
 
     async def close(self) -> None:
         """Let go of connections and files."""

@@ -135,7 +135,7 @@ class StageRunner:
                     model=engine.model,
                     prompt=step.prompt.name,
                     prompt_digest=step.prompt.digest,
-                    sampling=step.sampling.model_dump_json(),
+                    sampling=step.sampling_json,
                     seed=seed,
                     attempt=attempt,
                     request=request,

@@ -88,7 +88,7 @@ class Journal:
                 ) from error
             except OSError as error:
                 raise DatagenError(system_error(error, self._path)) from error
-            self._pictures: BinaryIO = opened.enter_context(tar.open("r+b" if tar.exists() else "w+b"))
+            self._pictures: BinaryIO = opened.enter_context(tar.open("r+b" if tar.exists() else "w+b", buffering=0))
             with writing(self._path):
                 self._continue()
             opened.pop_all()
@@ -119,16 +119,15 @@ class Journal:
         Raises:
             DatagenError: the disk is full, or cannot be written.
         """
-        done = PartRow(**row.__dict__, position=position, members=[])
+        done = PartRow.model_construct(**row.__dict__, position=position, members=[])  # it was validated as a row
         with self._writing():
             for number, picture in enumerate(pictures):
                 member = tarfile.TarInfo(picture_name(row.id, picture.suffix, number, len(pictures)))
                 member.size = len(picture.data)
                 padding = bytes(-member.size % _BLOCK)
-                self._pictures.write(b"".join((member.tobuf(tarfile.USTAR_FORMAT), picture.data, padding)))
+                _write_all(self._pictures, member.tobuf(tarfile.USTAR_FORMAT), picture.data, padding)
                 done.members.append(Member(suffix=picture.suffix, offset=self._end + _BLOCK, size=member.size))
                 self._end += _BLOCK + member.size + len(padding)
-            self._pictures.flush()
             self._journal.write(journal_line(done))
             self._journal.flush()
         self._rows.append(done)
@@ -169,6 +168,15 @@ class Journal:
         self._pictures.truncate(end)
         self._pictures.seek(end)
         self._end = end
+
+
+def _write_all(file: BinaryIO, *pieces: bytes) -> None:
+    """Write pieces one behind the other, without making one of them."""
+    left = sum(map(len, pieces)) - os.writev(file.fileno(), pieces)
+    if left:  # a full disk, or a signal
+        joined = b"".join(pieces)
+        while left:
+            left -= os.write(file.fileno(), joined[-left:])
 
 
 def journal_line(row: PartRow) -> bytes:
