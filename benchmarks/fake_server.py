@@ -23,7 +23,7 @@ import orjson
 from aiohttp import web
 
 MODEL = "fake-vlm"
-_SEED = re.compile(rb'"seed": ?(\d+)')
+SEED = re.compile(rb'"seed": ?(\d+)')
 _SCHEMA_KEY = re.compile(rb'"properties":\{"(\w+)"')
 
 
@@ -91,7 +91,7 @@ class FakeServer:
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """Answer one chat request, or fail."""
         body = await request.read()
-        seed = _last(_SEED, body)
+        seed = last(SEED, body)
         key = _schema_key(body)
         if seed:
             self.requests[seed] += 1
@@ -176,7 +176,8 @@ def logged_requests(log: Path) -> list[tuple[float, str]]:
     return [(float(moment), seed) for moment, _, seed in (line.partition(" ") for line in lines)]
 
 
-def _last(pattern: re.Pattern[bytes], body: bytes) -> str:
+def last(pattern: re.Pattern[bytes], body: bytes) -> str:
+    """Return what a pattern finds last at the end of a request."""
     # The request's own fields stand behind the messages; looking at the tail alone skips the picture.
     found = pattern.findall(body[-4096:])
     return found[-1].decode() if found else ""
