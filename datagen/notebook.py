@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from datagen.pictures.thumbnails import thumbnail
+from datagen.pictures.thumbnails import stored_bytes, thumbnail
 
 _COLOURS = {"kept": "#2a7f3f", "dropped": "#a86a00", "failed": "#b00020"}
 _MARKS = {"user": "問", "assistant": "答", "system": "指示"}
@@ -25,13 +25,13 @@ class ShownRow(dict[str, Any]):
 
     def __repr__(self) -> str:
         """Return the row as a mapping, with the size of a picture in the place of its bytes."""
-        sizes = [f"<{len(image['bytes']):,} bytes>" for image in self["images"]]
+        sizes = [f"<{len(stored_bytes(image)):,} bytes>" for image in self["images"]]
         return repr({**self, "images": sizes})
 
     def _repr_html_(self) -> str:
         """Return the pictures, the conversation, and what became of it."""
         pictures = "".join(
-            f'<img src="{thumbnail(image["bytes"])}" style="max-height:160px;margin:0 8px 4px 0">'
+            f'<img src="{thumbnail(stored_bytes(image))}" style="max-height:160px;margin:0 8px 4px 0">'
             for image in self["images"]
         )
         lines = [f'<b style="color:{_COLOURS[self["state"]]}">{self["state"]}</b> {_escaped(self["key"])}']

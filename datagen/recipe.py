@@ -242,11 +242,14 @@ class Output(_Section):
         shard_bytes: about how large a shard is.
         row_group_rows: the most rows of a row group, which is what a trainer reads at once.
         part_rows: images a part, the unit of work that a worker takes.
+        pictures: `embed` copies the pictures into the shards; `reference` leaves those where they are that are files of
+            the source and need no change, and the shards hold their paths.
     """
 
     shard_bytes: int = Field(500 * 10**6, ge=1)
     row_group_rows: int = Field(256, ge=1)
     part_rows: int = Field(256, ge=1)
+    pictures: Literal["embed", "reference"] = "embed"
 
 
 class Recipe(_Section):

@@ -113,9 +113,14 @@ class Row(_Record):
 class Member(_Record):
     """Where the bytes of one picture lie in the part's tar."""
 
-    suffix: str = Field(description="of the picture's name, such as .jpg")
-    offset: int = Field(description="of its first byte in the tar")
-    size: int = Field(description="in bytes")
+    suffix: str = Field(description="of the picture's name, such as .jpg; the path of the file that a row refers to")
+    offset: int = Field(description="of its first byte in the tar; -1 for a file that a row refers to")
+    size: int = Field(description="in bytes, in the tar")
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the picture is a file elsewhere, and not in the tar."""
+        return self.offset < 0
 
 
 class PartRow(Row):

@@ -24,7 +24,12 @@ from datagen.executors.software import check_software, software
 from datagen.progress import tracked
 from datagen.signals import kept
 
-_SETTINGS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "1"}
+_SETTINGS = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "1",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # an error is one line, and is raised where it is waited for
+}
 _SHORT_FOLDER = "/tmp/ray"  # noqa: S108 (Ray's own default)
 _CONNECT_SECONDS = 5.0
 _JOIN_SECONDS = 2.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from datagen.inspection.evidence import Piece, pieces
 from datagen.inspection.stored_rows import StoredRows
-from datagen.pictures.thumbnails import thumbnail
+from datagen.pictures.thumbnails import stored_bytes, thumbnail
 
 Findings = list[dict[str, Any]]
 MOST_CARDS = 240
@@ -136,7 +136,7 @@ def _card(row: Mapping[str, Any], findings: Findings, stored: StoredRows) -> Car
         ),
         findings=tuple(findings),
         error=row["error"],
-        pictures=tuple(thumbnail(image["bytes"]) for image in row["images"] or () if image and image.get("bytes")),
+        pictures=tuple(thumbnail(data) for image in row["images"] or () if image and (data := stored_bytes(image))),
         facts=facts,
         shard=str(shard.relative_to(stored.run)),
         number=number,

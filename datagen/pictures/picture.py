@@ -69,6 +69,7 @@ class Picture:
         media_type: the MIME type.
         width: in pixels; `height` likewise.
         phash: 64-bit perceptual hash, 16 hex digits; empty where none is asked for.
+        file: the path of the file that the bytes are, where rows are to refer to it; empty where they get the bytes.
     """
 
     data: bytes
@@ -77,6 +78,7 @@ class Picture:
     width: int
     height: int
     phash: str
+    file: str = ""
 
     @cached_property
     def sha256(self) -> str:
@@ -103,13 +105,15 @@ class Picture:
         return orjson.Fragment(b'"data:%b;base64,%b"' % (self.media_type.encode(), pybase64.b64encode(self.data)))
 
 
-def media_type(suffix: str) -> str:
-    """Return the MIME type of the pictures with a suffix.
+def prepared_before(data: bytes, record: PictureRecord, file: str = "") -> Picture:
+    """Return a picture that `prepare` has made earlier, from its bytes and what a row says of it.
 
-    >>> media_type(".jpg")
-    'image/jpeg'
+    Raises:
+        OSError: the bytes are no picture any more.
     """
-    return dict(_PASSED_THROUGH.values())[suffix]
+    with Image.open(io.BytesIO(data), formats=tuple(_PASSED_THROUGH)) as image:
+        suffix, media_type = _PASSED_THROUGH[str(image.format)]
+    return Picture(data, suffix, media_type, record.width, record.height, record.phash, file)
 
 
 def passed_through(data: bytes, limits: Images) -> Picture | None:

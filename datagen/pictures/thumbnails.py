@@ -3,6 +3,9 @@
 import base64
 import io
 import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -10,6 +13,17 @@ from datagen.pictures.colours import in_srgb
 
 _SIDE = 208
 _QUALITY = 62
+
+
+def stored_bytes(image: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a picture as rows hold it, of the file if they refer to one; none if it is not there."""
+    if image.get("bytes"):
+        return bytes(image["bytes"])
+    path = Path(image.get("path") or "")
+    try:
+        return path.read_bytes() if path.is_absolute() and path.is_file() else b""
+    except (OSError, ValueError):
+        return b""
 
 
 def thumbnail(data: bytes) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Self
 
 from datagen.engines import open_engine
@@ -12,7 +13,7 @@ from datagen.pictures.picture import Picture, passed_through, prepare
 from datagen.pipeline.phases import Phase
 from datagen.recipe import Recipe
 from datagen.records import ErrorRecord, FindingRecord, MessageRecord, Row, ScoreRecord
-from datagen.sources import open_source
+from datagen.sources import Entry, local_file, open_source
 from datagen.stages.checks import CHECKS, measured
 from datagen.stages.runner import StageRunner
 from datagen.stages.sample import Sample
@@ -75,6 +76,7 @@ class RowMaker:
                 loaded = await self._source.read(listed.entry)
                 if not self._look_at(loaded.pictures, sample):
                     await asyncio.to_thread(self._prepare, loaded.pictures, sample)
+                sample.pictures = self._referred(listed.entry, loaded.pictures, sample.pictures)
                 sample.messages, sample.caption = list(loaded.messages), loaded.caption
             else:
                 sample, error = _taken_up(*earlier), earlier[0].error
@@ -97,6 +99,13 @@ class RowMaker:
         looked_at = [passed_through(data, self._recipe.images) for data in pictures]
         sample.pictures = tuple(picture for picture in looked_at if picture is not None)
         return len(sample.pictures) == len(pictures)
+
+    def _referred(self, entry: Entry, loaded: tuple[bytes, ...], pictures: tuple[Picture, ...]) -> tuple[Picture, ...]:
+        """Let pictures that are files of the source, and as they were, stay where they are, if the recipe wants it."""
+        if self._recipe.output.pictures == "embed" or len(pictures) != 1 or pictures[0].data is not loaded[0]:
+            return pictures
+        file = local_file(entry)
+        return (replace(pictures[0], file=file),) if file else pictures
 
     def _prepare(self, pictures: tuple[bytes, ...], sample: Sample) -> None:
         """Prepare and measure the pictures; what is asked of them later is worked out here, not in the event loop."""

@@ -97,6 +97,21 @@ class Tabular(Source, Protocol):
         """
 
 
+def local_file(entry: Entry) -> str:
+    """Return the path of the file that is the picture of an entry; empty if it is none, or no text can name it.
+
+    >>> local_file(Entry("桜.png", "/data/桜.png".encode())), local_file(Entry("1", b"/data/a.parquet", 1, 0))
+    ('/data/桜.png', '')
+    """
+    path = entry.path
+    if entry.row >= 0 or not path.startswith(b"/"):
+        return ""
+    try:
+        return path.decode()
+    except UnicodeDecodeError:
+        return ""
+
+
 def key_of(name: bytes) -> str:
     r"""Return the name of a file as valid Unicode, another one for every name.
 

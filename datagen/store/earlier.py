@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 from typing import Self
 
-from datagen.pictures.picture import Picture, media_type
-from datagen.records import PartRow
+from datagen.errors import DatagenError, system_error
+from datagen.pictures.picture import Picture, prepared_before
+from datagen.records import Member, PartRow, PictureRecord
 from datagen.store.journal import part_path, rows_of_part
 
 
@@ -29,13 +30,13 @@ class EarlierRows:
     def __getitem__(self, position: int) -> tuple[PartRow, tuple[Picture, ...]]:
         row = self._rows[position]
         return row, tuple(
-            Picture(
-                os.pread(self._pictures.fileno(), member.size, member.offset),
-                member.suffix,
-                media_type(member.suffix),
-                record.width,
-                record.height,
-                record.phash,
-            )
-            for member, record in zip(row.members, row.pictures, strict=True)
+            self._picture(member, record) for member, record in zip(row.members, row.pictures, strict=True)
         )
+
+    def _picture(self, member: Member, record: PictureRecord) -> Picture:
+        file = member.suffix if member.is_file else ""
+        try:
+            data = Path(file).read_bytes() if file else os.pread(self._pictures.fileno(), member.size, member.offset)
+            return prepared_before(data, record, file)
+        except OSError as error:
+            raise DatagenError(system_error(error, file or self._pictures.name)) from error

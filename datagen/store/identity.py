@@ -36,6 +36,7 @@ def identity(recipe: Recipe) -> dict[str, Any]:
         ],
         "checks": list(recipe.checks),
         "part_rows": recipe.output.part_rows,
+        **({"pictures": "reference"} if recipe.output.pictures == "reference" else {}),
         **({"slice": recipe.source.slice} if recipe.source.slice else {}),
     }
 

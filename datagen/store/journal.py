@@ -122,6 +122,9 @@ class Journal:
         done = PartRow.model_construct(**row.__dict__, position=position, members=[])  # it was validated as a row
         with self._writing():
             for number, picture in enumerate(pictures):
+                if picture.file:
+                    done.members.append(Member(suffix=picture.file, offset=-1, size=0))
+                    continue
                 member = tarfile.TarInfo(picture_name(row.id, picture.suffix, number, len(pictures)))
                 member.size = len(picture.data)
                 padding = bytes(-member.size % _BLOCK)
@@ -159,8 +162,9 @@ class Journal:
         pictures_size = os.fstat(self._pictures.fileno()).st_size
         journal_size = end = 0
         for row, line_end in _read_journal(self._journal.read(), self._path):
-            row_end = max((member.offset + -(-member.size // _BLOCK) * _BLOCK for member in row.members), default=0)
-            if any(member.offset + member.size > pictures_size for member in row.members):
+            stored = [member for member in row.members if not member.is_file]
+            row_end = max((member.offset + -(-member.size // _BLOCK) * _BLOCK for member in stored), default=0)
+            if any(member.offset + member.size > pictures_size for member in stored):
                 break
             self._rows.append(row)
             journal_size, end = line_end, max(end, row_end)

@@ -121,12 +121,23 @@ class _Pictures:
         images = []
         part, members = row["part"], row["members"]
         for number, (member, picture) in enumerate(zip(members, row["pictures"], strict=True)):
+            if member["offset"] < 0:
+                images.append(self._referred(row["id"], member["suffix"]))
+                continue
             with reading(self._tar(part), self._remedy(part)):
                 data = os.pread(self._file(part).fileno(), member["size"], member["offset"])
             if hashlib.sha256(data).hexdigest() != picture["sha256"]:
                 raise DatagenError(f"The picture of {row['id']} in {self._tar(part)} is damaged. {self._remedy(part)}")
             images.append({"bytes": data, "path": picture_name(row["id"], member["suffix"], number, len(members))})
         return images
+
+    def _referred(self, row_id: str, file: str) -> dict[str, Any]:
+        if not os.path.isfile(file):  # noqa: PTH113 (a path of the source, as it has it)
+            raise DatagenError(
+                f"{file}, which the row {row_id} refers to (output.pictures: reference), is not there any more. Put it "
+                "back, and run the same command: no model is called for what is done."
+            )
+        return {"bytes": None, "path": file}
 
     def _file(self, part: int) -> BinaryIO:
         if part not in self._open:
