@@ -134,12 +134,14 @@ class ServerProcess:
             )
 
     def last_error(self) -> str:
-        """Return the last line of its own in the log that speaks of an error, or the last of all."""
+        """Return why it ended: the last line of its own that speaks of an error, a signal, or the last line of all."""
         with self.log.open("rb") as file:
             file.seek(max(self._log_start, self.log.stat().st_size - _MOST_LOG_READ))
             lines = file.read(_MOST_LOG_READ).decode("utf-8", "replace").splitlines()
+        code = self.process.poll()
+        killed = [f"killed by {signal.Signals(-code).name}"] if code is not None and code < 0 else []
         errors = [line.strip() for line in lines if "Error" in line or "error:" in line]
-        return (errors or lines or ["it printed nothing"])[-1][-300:]
+        return (errors or killed or lines or ["it printed nothing"])[-1][-300:]
 
     def stop(self) -> None:
         """End the server's whole process group, kindly first."""
