@@ -1,6 +1,6 @@
 """Speed of light: output tokens a second of `datagen run`, as a share of a bare client with the same requests.
 
-    python -m benchmarks.serving [--images 600] [--rounds 2]
+    python -m benchmarks.serving [--images 1200] [--rounds 2]
 
 Both sides talk to the same real vLLM server with the tiny model, started anew for each side so that neither finds the
 other's prefixes in its cache. The bare client replays the conversations of the run, message for message and seed for
@@ -67,18 +67,19 @@ def conversations(out: Path) -> list[list[bytes]]:
     """Return, for each picture of a run, the bodies of its requests in order."""
     bodies: list[list[bytes]] = []
     for path in sorted(out.glob("train/*.parquet")) + sorted(out.glob("dropped/*.parquet")):
-        rows = pq.read_table(path, columns=["image", "calls"]).to_pylist()
+        rows = pq.read_table(path, columns=["images", "pictures", "calls"]).to_pylist()
         bodies += [list(_requests(row)) for row in rows]
     return bodies
 
 
 def _requests(row: dict[str, Any]) -> Iterator[bytes]:
-    url = f"data:image/png;base64,{base64.b64encode(row['image']['bytes']).decode()}"
+    url = f"data:image/png;base64,{base64.b64encode(row['images'][0]['bytes']).decode()}"
+    image = {"type": "image_url", "image_url": {"url": url}, "uuid": row["pictures"][0]["sha256"]}
     prompts = {name: load_prompt(name) for name in {call["prompt"] for call in row["calls"]}}
     messages: list[dict[str, Any]] = [{"role": "system", "content": prompts[row["calls"][0]["prompt"]].system}]
     for number, call in enumerate(row["calls"]):
         text = {"type": "text", "text": call["request"]}
-        content: Any = [{"type": "image_url", "image_url": {"url": url}}, text] if not number else call["request"]
+        content: Any = [image, text] if not number else call["request"]
         if call["attempt"] == 1:
             messages.append({"role": "user", "content": content})
         schema = {"name": "answer", "schema": prompts[call["prompt"]].answer.json_schema, "strict": True}
@@ -86,6 +87,7 @@ def _requests(row: dict[str, Any]) -> Iterator[bytes]:
         body = {"model": call["model"], "messages": messages, "seed": call["seed"], "response_format": response_format}
         yield orjson.dumps(body | orjson.loads(call["sampling"]))
         following = row["calls"][number + 1 : number + 2]
+        image["image_url"] = None  # the server has it
         if not following or following[0]["attempt"] == 1:
             messages.append({"role": "assistant", "content": call["answer"]})
 
@@ -112,7 +114,7 @@ async def bare_rate(bodies: list[list[bytes]], endpoint: str) -> float:
 def main() -> None:
     """Print the rates of each round and the median ratio."""
     parser = argparse.ArgumentParser(description="Output tokens a second of datagen run against a bare client.")
-    parser.add_argument("--images", type=int, default=600)
+    parser.add_argument("--images", type=int, default=1200)
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     console = Console()
