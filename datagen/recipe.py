@@ -3,17 +3,12 @@
 Everything is validated when it enters; a message names the field, the value, what is allowed and what to do.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator
-from importlib.metadata import entry_points
 from itertools import islice
-from typing import Any, Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from pydantic import (
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
@@ -21,22 +16,14 @@ from pydantic import (
     model_validator,
 )
 
-from datagen import access
+from datagen.engine_settings import EngineSettings, Section, known
 from filters.errors import nearest, sentence
-from filters.registry import shipped_members
 from prompts import Prompt, PromptError, Sampling, load_prompt
 
 Entry = TypeVar("Entry")
-_SENT_BY_DATAGEN = frozenset(
-    {"model", "messages", "seed", "stream", "response_format", "structured_outputs", "n", *Sampling.model_fields}
-)
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SourceSettings(_Section):
+class SourceSettings(Section):
     """Where the images come from.
 
     Attributes:
@@ -68,7 +55,7 @@ class SourceSettings(_Section):
     @field_validator("kind")
     @classmethod
     def _known_kind(cls, kind: str) -> str:
-        return _known(kind, "datagen.sources", "source", "auto", "hub")
+        return known(kind, "datagen.sources", "source", "auto", "hub")
 
     @field_validator("slice")
     @classmethod
@@ -89,7 +76,7 @@ class SourceSettings(_Section):
         return islice(islice(entries, first, None, step), self.limit)
 
 
-class Images(_Section):
+class Images(Section):
     """Limits on pictures.
 
     Attributes:
@@ -107,99 +94,7 @@ class Images(_Section):
     phash: bool = False
 
 
-class ServerSettings(_Section):
-    """A vLLM server that datagen starts for the run, on this machine or where Ray has room.
-
-    Attributes:
-        args: further arguments of `vllm serve`, in order: `["--tensor-parallel-size", "2"]`.
-        start_seconds: how long it may take until it answers.
-    """
-
-    args: tuple[str, ...] = ()
-    start_seconds: int = Field(900, ge=1)
-
-
-class EngineSettings(_Section):
-    """A model and how to reach it.
-
-    Attributes:
-        kind: how it is spoken to: `openai`, or a class of your own as `package.module:Class`.
-        model: the name that the server knows it by; with endpoints that serve one model alone it may be left out.
-        weights: what vLLM is to load when datagen starts the server: a folder or a hub name; `model` if not given.
-        endpoints: base URLs of OpenAI-compatible servers, `http://host:port/v1`; none means that datagen starts one.
-        vision: whether the picture is sent; false for a text model that works from the caption.
-        api_key_env: the environment variable that holds the API key.
-        headers: further headers of every request; `${NAME}` in a value stands for an environment variable, whose value
-            is written nowhere.
-        timeout: seconds that one answer may take.
-        patience: seconds for which no endpoint may answer before the run stops.
-        extra_body: further fields of every request, such as `{top_k: 20}`, `{mm_processor_kwargs: {…}}` or
-            `{chat_template_kwargs: {enable_thinking: false}}`; called `request` before.
-        system: how a prompt's system text is sent: `message` is one of its own, `merge` puts it before the first
-            question, for chat templates that know no system role.
-        structured_outputs: whether the server is asked to hold answers to a prompt's JSON schema; false for models that
-            think first, whose answers are read behind their thinking.
-        gpus: of one replica that datagen starts, its tensors split over them; one, where there are any, if not given.
-        replicas: how many are started; as many as fit if not given.
-        server: how vLLM is started, where it is.
-    """
-
-    kind: str = "openai"
-    model: str = ""
-    weights: str | None = None
-    endpoints: tuple[str, ...] = ()
-    vision: bool = True
-    api_key_env: str | None = None
-    headers: dict[str, str] = {}
-    timeout: float = Field(180.0, gt=0)
-    patience: float = Field(120.0, gt=0)
-    extra_body: dict[str, Any] = Field({}, validation_alias=AliasChoices("extra_body", "request"))
-    system: Literal["message", "merge"] = "message"
-    structured_outputs: bool = True
-    gpus: int | None = Field(None, ge=0)
-    replicas: int | None = Field(None, ge=1)
-    server: ServerSettings = ServerSettings()
-
-    @field_validator("kind")
-    @classmethod
-    def _known_kind(cls, kind: str) -> str:
-        return _known(kind, "datagen.engines", "engine")
-
-    @field_validator("endpoints")
-    @classmethod
-    def _base_urls(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(map(access.base_url, endpoints))
-
-    @field_validator("headers")
-    @classmethod
-    def _headers_of_http(cls, headers: dict[str, str]) -> dict[str, str]:
-        for name, value in headers.items():
-            access.check_header(name, value)
-        return headers
-
-    @field_validator("extra_body")
-    @classmethod
-    def _json_of_its_own(cls, extra_body: dict[str, Any]) -> dict[str, Any]:
-        if taken := sorted(_SENT_BY_DATAGEN.intersection(extra_body)):
-            raise ValueError(f"{taken[0]} is set by datagen itself (sampling and seed are fields of stages and recipe)")
-        try:
-            json.dumps(extra_body, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"it cannot be sent as JSON ({error})") from error
-        return extra_body
-
-    @model_validator(mode="after")
-    def _something_to_serve(self) -> Self:
-        if self.api_key_env is not None and not access.is_variable(self.api_key_env):
-            raise ValueError(f"api_key_env {access.NO_VARIABLE}")
-        if not self.model and not self.endpoints:
-            raise ValueError("name a model, or give endpoints that serve one")
-        if self.endpoints and (self.gpus is not None or self.replicas is not None):
-            raise ValueError("gpus and replicas are of servers that datagen starts; leave them out beside endpoints")
-        return self
-
-
-class Stage(_Section):
+class Stage(Section):
     """One step of the conversation: a prompt, put to an engine, `repeat` times.
 
     Attributes:
@@ -216,10 +111,10 @@ class Stage(_Section):
     repeat: int = Field(1, ge=1, le=20)
     as_turn: bool = False
     attempts: int = Field(3, ge=1, le=10)
-    sampling: dict[Literal["temperature", "top_p", "max_tokens"], float] = {}
+    sampling: dict[Literal["temperature", "top_p", "max_tokens"], float] = Field({})
 
 
-class StopWhen(_Section):
+class StopWhen(Section):
     """When a run stops by itself, because too much of it goes wrong.
 
     Attributes:
@@ -235,7 +130,7 @@ class StopWhen(_Section):
     alike: int = Field(12, ge=0)
 
 
-class Output(_Section):
+class Output(Section):
     """How the run is written.
 
     Attributes:
@@ -252,7 +147,7 @@ class Output(_Section):
     pictures: Literal["embed", "reference"] = "embed"
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """What to make.
 
     Attributes:
@@ -301,7 +196,7 @@ class Recipe(_Section):
             if prompt.answer.reads_as == "caption" and stage.as_turn and not prompt.instructions:
                 raise ValueError(f"stages.{number}.as_turn needs instructions in the prompt '{stage.prompt}'")
             try:
-                _known(prompt.answer.reads_as, "datagen.stages.readers", "reader")
+                known(prompt.answer.reads_as, "datagen.stages.readers", "reader")
             except ValueError as error:
                 told = f"answer.reads_as of the prompt '{stage.prompt}' is '{prompt.answer.reads_as}', but {error}"
                 raise ValueError(f"stages.{number}.prompt: {told}") from error
@@ -315,7 +210,7 @@ class Recipe(_Section):
     @classmethod
     def _known_checks(cls, checks: tuple[str, ...]) -> tuple[str, ...]:
         for name in checks:
-            _known(name, "datagen.stages.checks", "check")
+            known(name, "datagen.stages.checks", "check")
         if repeated := next((name for name in checks if checks.count(name) > 1), None):
             raise ValueError(f"'{repeated}' stands there twice; name a check once")
         return checks
@@ -328,21 +223,3 @@ class Recipe(_Section):
         """Return the prompt's sampling with the stage's overrides."""
         base = self.prompt(stage).sampling
         return Sampling.model_validate({**base.model_dump(), **stage.sampling})
-
-
-def _known(name: str, package: str, kind: str, *others: str) -> str:
-    """Return a name of a seam's member if it may be one; nothing is imported, and a dotted name is not followed."""
-    group = f"datagen.{package.rpartition('.')[2]}"
-    allowed = (*shipped_members(package), *others, *(point.name for point in entry_points(group=group)))
-    if name not in allowed and not re.search(r"\w[.:]\w", name):
-        raise ValueError(f"it is no {kind}: {nearest(name, allowed)}; one of your own is named package.module:Name")
-    return name
-
-
-def api_key(engine: EngineSettings) -> str | None:
-    """Return the engine's API key from the environment.
-
-    Raises:
-        DatagenError: the recipe names a variable that is not set, or that holds more than a key.
-    """
-    return None if engine.api_key_env is None else access.api_key(engine.api_key_env)

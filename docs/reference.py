@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from datagen import failures, recipe, records
+from datagen import engine_settings, failures, recipe, records
 from prompts import Prompt
 from prompts.prompt import Answer, Sampling
 
@@ -78,8 +78,8 @@ finish it with the version that began it, or make it anew.
 _RECIPE = """\
 # Recipes, prompts and policies, field by field
 
-*This page is written from `datagen/recipe.py` and `prompts/prompt.py` by `python -m docs.reference`; a test keeps it
-so.*
+*This page is written from `datagen/recipe.py`, `datagen/engine_settings.py` and `prompts/prompt.py` by
+`python -m docs.reference`; a test keeps it so.*
 
 A recipe is one YAML file. `datagen run recipe.yaml --set stages.1.repeat=4` changes a field, with dots between the
 names. Relative paths are looked up from where the command runs, then from the recipe's folder. A field that is not
@@ -151,8 +151,8 @@ def recipe_page() -> str:
     sections: dict[str, type[BaseModel]] = {
         "source": recipe.SourceSettings,
         "images": recipe.Images,
-        "engines.NAME": recipe.EngineSettings,
-        "engines.NAME.server": recipe.ServerSettings,
+        "engines.NAME": engine_settings.EngineSettings,
+        "engines.NAME.server": engine_settings.ServerSettings,
         "stages.NUMBER": recipe.Stage,
         "stop_when": recipe.StopWhen,
         "output": recipe.Output,

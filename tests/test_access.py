@@ -3,8 +3,8 @@
 import pytest
 
 from datagen.access import with_variables
+from datagen.engine_settings import EngineSettings
 from datagen.errors import DatagenError
-from datagen.recipe import EngineSettings
 
 
 def engine(**fields: object) -> EngineSettings:

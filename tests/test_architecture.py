@@ -26,7 +26,7 @@ LAYERS = (
         "signals",
     },
     {"access", "files", "progress"},
-    {"pages"},
+    {"pages", "engine_settings"},
     {"recipe"},
     {"recipe_file", "pictures", "executors"},
     {"sources", "engines", "notebook"},

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from datagen.engine_settings import EngineSettings, api_key
 from datagen.errors import DatagenError
-from datagen.recipe import EngineSettings, Recipe, api_key
+from datagen.recipe import Recipe
 from datagen.recipe_file import load_recipe
 
 GOOD = """
@@ -67,7 +68,7 @@ def test_a_stage_overrides_the_sampling_of_its_prompt_field_by_field(recipe_file
         ("engines.vlm.server.arg", [], "there is no field 'arg' in engines.vlm.server: did you mean 'args'?"),
         ("stages.1.repaet", 2, "there is no field 'repaet' in stages.1: did you mean 'repeat'?"),
         ("output.shard_byte", 5, "there is no field 'shard_byte' in output: did you mean 'shard_bytes'?"),
-        ("output.xyz", 5, "known: part_rows, row_group_rows, shard_bytes"),
+        ("output.xyz", 5, "known: part_rows, pictures, row_group_rows, shard_bytes"),
     ],
 )
 def test_a_misspelt_key_names_its_place_and_the_nearest_name(

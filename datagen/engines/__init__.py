@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar, Protocol, Self
 
+from datagen.engine_settings import EngineSettings
 from datagen.engines.wire.chat import Completion
-from datagen.recipe import EngineSettings
 from filters.registry import Registry
 from prompts import Sampling
 

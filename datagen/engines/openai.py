@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Self
 import aiohttp
 import stamina
 
+from datagen.engine_settings import EngineSettings
 from datagen.engines import ChatMessage
 from datagen.engines.wire.chat import Completion, ServerRefusedError, request_completion
 from datagen.engines.wire.endpoints import answers_like, takes_names
@@ -31,7 +32,6 @@ from datagen.engines.wire.replicas import Replica, ReplicaLease, Replicas
 from datagen.engines.wire.request import ChatRequest
 from datagen.errors import DatagenError
 from datagen.failures import Failure
-from datagen.recipe import EngineSettings
 from prompts import Sampling
 
 _FIRST_WAIT = 0.2

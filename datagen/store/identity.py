@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from datagen.differences import differences
-from datagen.recipe import EngineSettings, Recipe
+from datagen.engine_settings import EngineSettings
+from datagen.recipe import Recipe
 from datagen.records import SCHEMA_VERSION
 
 _UNDECIDED = ("allow_private_hosts", "slice")

@@ -7,6 +7,7 @@ import orjson
 import pytest
 from aiohttp import web
 
+from datagen.engine_settings import EngineSettings
 from datagen.engines.openai import ChatClient, EndpointsGoneError
 from datagen.engines.wire.chat import Completion
 from datagen.engines.wire.endpoints import check_chat
@@ -14,7 +15,7 @@ from datagen.engines.wire.request import image_part
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.pictures.picture import prepare
-from datagen.recipe import EngineSettings, Images
+from datagen.recipe import Images
 from prompts import Sampling
 from tests.conftest import TinyServer, picture
 from tests.engines.chat_server import Server, answer, ask, completion, outcome_of, serving

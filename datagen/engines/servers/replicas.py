@@ -15,6 +15,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from datagen.engine_settings import EngineSettings
 from datagen.engines.servers.host import ReplicaHost
 from datagen.engines.servers.placement import Demand, Machine, placed
 from datagen.engines.servers.process import LOOPBACK, gpus_of_replica
@@ -22,7 +23,6 @@ from datagen.engines.servers.vllm import Model, log_name
 from datagen.errors import DatagenError
 from datagen.executors.ray_tasks import last_line, machines, result_of
 from datagen.progress import duration
-from datagen.recipe import EngineSettings
 
 _LOOK_SECONDS = 0.5
 _STOP_SECONDS = 25.0

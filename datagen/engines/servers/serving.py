@@ -12,6 +12,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from datagen.access import with_variables
+from datagen.engine_settings import EngineSettings, api_key
 from datagen.engines import engine_class
 from datagen.engines.servers.process import ServerProcess, local_server
 from datagen.engines.servers.vllm import check_installed, log_name, visible_gpus
@@ -20,7 +21,7 @@ from datagen.errors import DatagenError
 from datagen.event_loops import run_to_end
 from datagen.executors import executor
 from datagen.progress import duration
-from datagen.recipe import EngineSettings, Recipe, api_key
+from datagen.recipe import Recipe
 
 Endpoints = Mapping[str, tuple[str, ...]]
 
