@@ -81,7 +81,7 @@ class Browser:
             for message in messages
             if message["method"] == "Network.requestWillBeSent"
         ]
-        return {url for url in sent if not url.startswith(("data:", "blob:", "chrome:"))}
+        return {url for url in sent if not url.startswith(("data:", "blob:", "chrome:", "chrome-untrusted:"))}
 
     def complaints(self) -> list[str]:
         return [entry["message"] for entry in self.driver.get_log("browser")]
