@@ -163,7 +163,8 @@ class ChatClient:
             return await self._tried(lease, request, faults)
         except _OnceMoreError as first:
             # Nearly all requests are answered at once, and need none of what follows.
-            await asyncio.sleep(_FIRST_WAIT if first.seconds is None else first.seconds)
+            seconds = _once_more(first)
+            await asyncio.sleep(random.uniform(0, 2 * _FIRST_WAIT) if seconds is True else seconds)
         async for attempt in stamina.retry_context(
             on=_once_more, attempts=None, timeout=None, wait_initial=2 * _FIRST_WAIT, wait_max=8.0
         ):
