@@ -56,14 +56,14 @@ def placed(machines: Sequence[Machine], demands: Mapping[str, Demand]) -> dict[s
     for engine in by_size:
         for number in range(demands[engine].replicas or 0):
             if not _place(found[engine], demands[engine].gpus, free, number):
-                raise _no_room(engine, demands[engine], machines, number)
+                raise _no_room(engine, demands, machines, number)
     open_ended = [engine for engine in by_size if demands[engine].replicas is None]
     while open_ended:
         engine = min(open_ended, key=lambda engine: demands[engine].gpus * len(found[engine]))
         gpus, number = demands[engine].gpus, len(found[engine])
         if (not gpus and number == len(machines)) or not _place(found[engine], gpus, free, number):
             if not number:
-                raise _no_room(engine, demands[engine], machines, 0)
+                raise _no_room(engine, demands, machines, 0)
             open_ended.remove(engine)
     return found
 
@@ -81,11 +81,13 @@ def _place(found: list[str], gpus: int, free: dict[str, int], number: int) -> bo
     return True
 
 
-def _no_room(engine: str, demand: Demand, machines: Sequence[Machine], number: int) -> DatagenError:
+def _no_room(engine: str, demands: Mapping[str, Demand], machines: Sequence[Machine], number: int) -> DatagenError:
+    demand = demands[engine]
     have = ", ".join(f"{machine.gpus}" for machine in machines)
     wanted = f", {demand.replicas} of them" if demand.replicas else ""
+    beside = " beside the other engines" if len(demands) > 1 else ""
+    turns = ", or let the engines work one after the other (one_after_the_other: true)" if len(demands) > 1 else ""
     return DatagenError(
-        f"engines.{engine}: a replica takes {demand.gpus} GPUs on one machine{wanted}, and there is room for {number} "
-        f"beside the other engines (the machines have {have}). Lower gpus or replicas, or let the engines work one "
-        "after the other (one_after_the_other: true)."
+        f"engines.{engine}: a replica takes {demand.gpus} GPUs on one machine{wanted}, and there is room for {number}"
+        f"{beside} (the machines have {have}). Lower gpus or replicas{turns}."
     )
