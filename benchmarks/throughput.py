@@ -1,6 +1,6 @@
 """Images a second: the client alone, and the whole of `datagen run`, against a server that answers after a fixed time.
 
-    python -m benchmarks.throughput [--images 3000] [--latency 0.1]
+    python -m benchmarks.throughput [--images 3000] [--latency 0.1] [--pictures reference]
 
 Everything shares the machine's cores, the server too. The last table says where the time of one image goes, each step
 alone on one core; a run overlaps them.
@@ -77,16 +77,19 @@ async def client_alone(endpoint: str, data: bytes, count: int) -> float:
         return count / (time.perf_counter() - started)
 
 
-def whole_run(folder: Path, endpoint: str, out: Path) -> dict[str, float]:
-    """Run the command line on the folder, and return the seconds of its phases."""
+def whole_run(folder: Path, endpoint: str, out: Path, pictures: str) -> dict[str, float]:
+    """Run the command line on the folder, and return the seconds of its phases and the bytes that it left."""
     recipe = out.parent / "recipe.yaml"
     recipe.write_text(RECIPE, encoding="utf-8")
     command = [sys.executable, "-m", "datagen", "run", str(recipe), "--images", str(folder), "--endpoint", endpoint]
     started = time.perf_counter()
-    subprocess.run([*command, "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
+    command += ["--out", str(out), "--set", f"output.pictures={pictures}"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     whole = time.perf_counter() - started
     log = [orjson.loads(line) for line in (out / "run.log.jsonl").read_bytes().splitlines()]
-    return {"whole": whole, **log[-1]}
+    written = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    given = sum(path.stat().st_size for path in folder.iterdir())
+    return {"whole": whole, "disk": written / given, **log[-1]}
 
 
 def steps(data: bytes, folder: Path) -> dict[str, float]:
@@ -129,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Images a second of the client alone and of the whole run.")
     parser.add_argument("--images", type=int, default=3000)
     parser.add_argument("--latency", type=float, default=0.1)
+    parser.add_argument("--pictures", choices=("embed", "reference"), default="embed")
     options = parser.parse_args()
     console = Console()
     with tempfile.TemporaryDirectory() as scratch:
@@ -143,7 +147,7 @@ def main() -> None:
         try:
             wait_for(f"{endpoint}/models")
             alone = asyncio.run(client_alone(endpoint, data, options.images))
-            run = whole_run(folder, endpoint, Path(scratch) / "out")
+            run = whole_run(folder, endpoint, Path(scratch) / "out", options.pictures)
         finally:
             server.kill()
         console.print(
@@ -158,6 +162,7 @@ def main() -> None:
             ("the command from start to end", run["whole"]),
         ]:
             console.print(f"{name:34}{options.images / seconds:6,.0f} images/s ({seconds:.1f} s)")
+        console.print(f"bytes on disk ÷ bytes of the pictures ({options.pictures}): {run['disk']:.3f}")
         table = Table("one image, alone on one core", "ms")
         for name, value in steps(data, Path(scratch)).items():
             table.add_row(name, f"{value:.2f}")
