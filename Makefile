@@ -11,13 +11,19 @@ INSTALLED := $(VENV)/.installed
 # cpu serves models on the CPU; on a machine with an NVIDIA GPU use `make EXTRA=gpu quickstart`.
 EXTRA ?= cpu
 
-.PHONY: quickstart test test-fast check format clean
+TRAINERS := .trainers
+
+.PHONY: quickstart test test-fast trainers check format clean
 
 quickstart: $(INSTALLED)
 	$(BIN)/datagen run examples/quickstart.yaml --out runs/quickstart
 
-test: $(INSTALLED)
+test: $(INSTALLED) $(TRAINERS)/.installed
 	$(BIN)/python -m pytest
+
+# The loaders of trainers, for the tests of exports. They pin libraries against each other, but their code that reads data
+# does without most of them: each is installed without its dependencies into a folder of its own.
+trainers: $(TRAINERS)/.installed
 
 # What needs neither Ray nor vLLM nor a browser.
 test-fast: $(INSTALLED)
@@ -33,7 +39,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(TRAINERS) runs
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "datagen needs one of Python $(PYTHONS) with its module venv (Debian: python3-venv);" \
@@ -44,4 +50,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@# does without it and its companions for models whose picture processor needs Pillow alone.
 	@$(BIN)/python -c 'import torchvision' 2>/dev/null \
 		|| $(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+$(TRAINERS)/.installed: $(wildcard tests/trainers/requirements/*.txt) | $(INSTALLED)
+	rm -rf $(TRAINERS)
+	@for list in tests/trainers/requirements/*.txt; do \
+		$(BIN)/python -m pip install --quiet --no-deps --requirement $$list \
+			--target $(TRAINERS)/$$(basename $$list .txt) || exit 1; done
 	@touch $@

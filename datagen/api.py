@@ -6,7 +6,7 @@ given, and all of it works inside a running event loop.
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -36,6 +36,8 @@ from filters import Policy
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+    from datagen.exporters.writing.export import Exported
 
 
 @dataclass(frozen=True)
@@ -90,15 +92,21 @@ class Run:
         """
         return recut_run(self.path, load_policy(policy), None if out is None else Path(out))[0]
 
-    def export(self, format: str, out: str | Path, *, state: State = "kept") -> int:  # noqa: A002 (the word of the field)
-        """Write the rows for a trainer, see `datagen.exporters`, and return how many there are.
+    def export(self, format: str | Sequence[str], out: str | Path, **options: Any) -> "Exported":  # noqa: A002 (the word of the field)
+        """Write the rows for trainers, see `datagen.exporters`, and return how many came out.
+
+        Args:
+            format: the name of one, or of several that share their pictures.
+            out: the folder.
+            options: `state`, `system`, `root`, `split` and `seed`, as `ExportOptions` has them.
 
         Raises:
             DatagenError: there is no such format, or `out` cannot be written.
         """
-        from datagen.exporters import export
+        from datagen.exporters.writing.export import ExportOptions, export
 
-        return export(self.path, format, Path(out), state)
+        names = [format] if isinstance(format, str) else format
+        return export(self.path, names, Path(out), ExportOptions(**options))
 
     def to_dataset(self, state: State = "kept") -> "Dataset":
         """Return the rows of a state as a `datasets.Dataset`, which decodes the pictures."""

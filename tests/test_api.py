@@ -59,7 +59,7 @@ def test_a_finished_run_gives_counts_rows_report_data_set_and_export(recipe: Rec
     assert isinstance(data, datasets.Dataset)
     assert data.num_rows == run.counts["kept"]
     assert isinstance(data[0]["images"][0], Image.Image)
-    assert run.export("messages", tmp_path / "export") == run.counts["kept"]
+    assert run.export("messages", tmp_path / "export").written == {"messages": {"train": run.counts["kept"]}}
     assert datagen.open_run(tmp_path / "out").counts == run.counts
     assert run.explain(rows[0]["id"][:8])["key"] == rows[0]["key"]
 

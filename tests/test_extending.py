@@ -65,7 +65,7 @@ def test_the_examples_run_together_as_the_page_says(folder: Path) -> None:
         assert {score["name"] for score in row["scores"]} == {"my_checks:portrait", "courtesy"}
     (missing,) = run.rows("failed")
     assert missing["error"]["class"] == "unreadable"
-    lines = (folder / "lines" / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (folder / "exported" / "my_exporters:Lines" / "train.jsonl").read_text(encoding="utf-8").splitlines()
     assert sorted(json.loads(line)["id"] for line in lines) == sorted(row["id"] for row in run.rows("kept"))
 
 

@@ -112,21 +112,46 @@ def filter_(
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="A run, or what datagen filter wrote.")],
-    format_: Annotated[str, typer.Option("--format", help="messages, or a format of your own as module:write.")],
-    out: Annotated[Path, typer.Option(help="The folder that is made.")],
+    format_: Annotated[
+        list[str],
+        typer.Option(
+            "--format",
+            help="llava, llava_lines, internvl, sharegpt, messages, finevision, webdataset, energon, energon_chatml, "
+            "or one of your own as module:Class; repeatable.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The folder, new or that of an export.")],
     state: Annotated[str, typer.Option(help="Which rows: kept, dropped or failed.")] = "kept",
+    system: Annotated[
+        str | None, typer.Option(help="A system message for every row; an empty one takes those of the rows away.")
+    ] = None,
+    root: Annotated[
+        str | None, typer.Option(help="Where the trainer will see the folder: a path or URL in front of the pictures.")
+    ] = None,
+    split: Annotated[
+        str,
+        typer.Option(help="Shares of train, validation and test, as 0.99/0.01; by picture, so that none is in two."),
+    ] = "1",
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
 ) -> None:
-    """Write the rows of a run in the form that a trainer reads."""
-    from datagen.exporters import export as export_run
+    """Write the rows of a run in the forms that trainers read.
+
+    The same command goes on where it was stopped; further formats can be added to the same folder.
+    """
+    from datagen.exporters.writing.export import ExportOptions
+    from datagen.exporters.writing.export import export as export_run
     from datagen.pipeline.summary import console
     from datagen.records import STATES
     from filters.errors import nearest
 
     if state not in STATES:
         raise DatagenError(f"--state {state} is no state: {nearest(state, STATES)}.")
-    count = export_run(run, format_, out, cast("Any", state))
-    console.print(f"{count:,} {state} rows in {out}", soft_wrap=True)
-    console.print(f"  load_dataset({str(out)!r})    in Python, with Hugging Face datasets", soft_wrap=True)
+    options = ExportOptions(cast("Any", state), system, root, split, seed)
+    exported = export_run(run, format_, out, options)
+    for name, splits in exported.written.items():
+        told = " + ".join(f"{count:,} {part}" for part, count in splits.items())
+        console.print(f"{name}: {told} of {exported.rows:,} {state} rows in {out / name}", soft_wrap=True)
+    exported.check()
 
 
 def _load(

@@ -1,77 +1,87 @@
-"""Exporters: a run in the form that a trainer reads. Each is a module with a function `write`.
+"""Exporters: a run in the form that a trainer reads. Each is a module with a class that extends `Exporter`.
 
-A new format is one new file here, or a function anywhere that is named as `package.module:write`, or an entry point of
-the group `datagen.exporters`. What comes in is checked to be what comes out, and the folder appears by rename.
+A new format is one new file here, or a class anywhere that is named as `package.module:Class`, or an entry point of the
+group `datagen.exporters`. Most extend one of the forms in `writing/`, lines of JSON, Parquet or tars, and say no more
+than what a row looks like. `writing/export.py` reads the shards, and gives each conversation to all formats at once.
 """
 
-from collections.abc import Callable, Iterator
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias
 
-import pyarrow.parquet as pq
+from datagen.exporters.writing.conversation import Conversation
+from datagen.exporters.writing.store import PictureStore
+from filters.registry import Registry
 
-from datagen.errors import AccountingError, DatagenError
-from datagen.files.plain_names import plain_names
-from datagen.files.writing import appearing_folder
-from datagen.progress import tracked
-from datagen.records import State
-from datagen.sources.reading.conversation_files import refuse_overlap
-from datagen.store.manifest import read_manifest
-from datagen.store.schema_1 import is_schema_1, row_as_now
-from filters.registry import Registry, RegistryError
+Write: TypeAlias = Callable[[Conversation], None]
+"""Writes one conversation.
 
-Rows: TypeAlias = Iterator[dict[str, Any]]
-"""Rows as in docs/data.md, with `images` as a list of `{bytes, path}`."""
-Exporter: TypeAlias = Callable[[Rows, Path], int]
-"""Writes rows into an empty folder, a few in memory at a time, and returns how many it wrote."""
+Raises:
+    RowError: the format has no way to say it; nothing was written.
+"""
 
-EXPORTERS: Registry[Exporter] = Registry(
+
+class Settings(NamedTuple):
+    """What an exporter is made with.
+
+    Attributes:
+        name: of the format, and of its folder.
+        task: the name of the run's product.
+        pictures: the store of pictures that formats of text share.
+        root: where the trainer sees the folder of the export, as a path or URL.
+        from_format: the same, seen from the folder of the format: `..`, unless a root was asked for.
+    """
+
+    name: str
+    task: str
+    pictures: PictureStore
+    root: str
+    from_format: str = ".."
+
+
+class Exporter(ABC):
+    """One form that trainers read: each shard of a run becomes one file, or none where it has no row for a split.
+
+    Attributes:
+        suffix: of the files.
+        takes_system: whether a conversation may begin with a system message.
+    """
+
+    suffix: ClassVar[str]
+    takes_system: ClassVar[bool] = True
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def open(self, path: Path) -> AbstractContextManager[Write]:
+        """Open a file for the conversations of a shard; it is whole when the context ends."""
+
+    @abstractmethod
+    def count(self, path: Path) -> int:
+        """Return how many conversations a file has, as it says itself."""
+
+    def finish(self, folder: Path, files: Mapping[str, Sequence[Path]]) -> None:
+        """Add what the format has beside the files of its splits, or put them together; may be called again.
+
+        Args:
+            folder: of the format.
+            files: of each split, in the order of the shards, which lie in the folder.
+        """
+        return
+
+
+def _is_exporter(found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, Exporter) and not inspect.isabstract(found)
+
+
+EXPORTERS: Registry[type[Exporter]] = Registry(
     "datagen.exporters",
     kind="format",
     group="datagen.exporters",
-    asked="a function that takes rows and a folder and returns how many rows it wrote",
-    fits=callable,
-    attribute="write",
+    asked="a class that extends datagen.exporters.Exporter",
+    fits=_is_exporter,
 )
-_ROWS_AT_ONCE = 64
-
-
-def export(run: Path, name: str, out: Path, state: State = "kept") -> int:
-    """Write the rows of a state in a format, and return how many there are.
-
-    Args:
-        run: a finished run, or what `datagen filter` wrote.
-        name: of the format.
-        out: the folder; it must not be there, or be empty.
-        state: of the rows.
-
-    Raises:
-        DatagenError: there is no such format or run, or `out` holds files or cannot be written.
-        AccountingError: not as many rows came out as went in.
-    """
-    try:
-        write = EXPORTERS.find(name, "--format")
-    except RegistryError as error:
-        raise DatagenError(str(error)) from error
-    manifest = read_manifest(run)
-    refuse_overlap(out, run)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DatagenError(f"--out {out} is there already; choose an empty or new folder.")
-    count: int = manifest["counts"][state]
-    shards = [run / shard["path"] for shard in manifest["shards"] if shard["state"] == state]
-    with appearing_folder(out) as unfinished:
-        written = write(tracked(_rows(shards), count, f"exporting {name}"), unfinished)
-        if written != count:
-            raise AccountingError(
-                f"{run} has {count:,} {state} rows, but {written:,} were written; {out} was not made."
-            )
-    return count
-
-
-def _rows(shards: list[Path]) -> Rows:
-    for path in shards:
-        with plain_names(path) as (name,), pq.ParquetFile(name) as file:
-            older = is_schema_1(file.schema_arrow)
-            for batch in file.iter_batches(_ROWS_AT_ONCE):
-                for row in batch.to_pylist():
-                    yield row_as_now(row) if older else row

@@ -5,52 +5,30 @@
 picture, all of them first in the first user message. `images` is a list of Hugging Face `Image`, in the same order.
 """
 
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from datagen.exporters import Rows
-from datagen.files.writing import writing
-from datagen.records import IMAGES, with_features
+from datagen.exporters.writing.conversation import Conversation
+from datagen.exporters.writing.parquet_files import ParquetExporter
 
 _BLOCK = pa.struct([("type", pa.string()), ("text", pa.string())])
-_FIELDS: "list[pa.Field[Any]]" = [
-    pa.field("id", pa.string()),
-    pa.field("images", IMAGES),
-    pa.field("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.list_(_BLOCK))]))),
-]
-_ROWS_A_GROUP = 64
-_SHARD_BYTES = 500_000_000
 
 
-def write(rows: Rows, out: Path) -> int:
-    """Write `train-00000.parquet` and so on into a folder."""
-    schema = with_features(pa.schema(_FIELDS), {"images": [{"_type": "Image"}]})
-    count = number = 0
-    group = list(islice(rows, _ROWS_A_GROUP))
-    while group:
-        path = out / f"train-{number:05d}.parquet"
-        with writing(path), path.open("wb") as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            while group and file.tell() < _SHARD_BYTES:
-                writer.write_table(pa.Table.from_pylist([_converted(row) for row in group], schema=schema))
-                count += len(group)
-                group = list(islice(rows, _ROWS_A_GROUP))
-        number += 1
-    return count
+class Messages(ParquetExporter):
+    """Columns `id`, `images`, `messages`."""
 
+    fields = (
+        pa.field("id", pa.string()),
+        pa.field("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.list_(_BLOCK))]))),
+    )
 
-def _converted(row: dict[str, Any]) -> dict[str, Any]:
-    images = row.get("images") or []
-    messages = []
-    waiting = [{"type": "image", "text": None} for _ in images]
-    for message in row["messages"]:
-        text = {"type": "text", "text": message["content"]}
-        if message["role"] == "user":
-            messages.append({"role": "user", "content": [*waiting, text]})
-            waiting = []
-        else:
-            messages.append({"role": message["role"], "content": [text]})
-    return {"id": row["id"], "images": images, "messages": messages}
+    def record(self, conversation: Conversation) -> dict[str, Any]:
+        """Return id and messages."""
+        messages: list[dict[str, Any]] = []
+        waiting = [{"type": "image", "text": None} for _ in conversation.pictures]
+        for role, text in conversation.messages():
+            block = {"type": "text", "text": text}
+            messages.append({"role": role, "content": [*waiting, block] if role == "user" else [block]})
+            waiting = [] if role == "user" else waiting
+        return {"id": conversation.id, "messages": messages}

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datagen.errors import DatagenError
-from datagen.exporters import export
+from datagen.exporters.writing.export import export
 from datagen.inspection.explain import find_row, story
 from datagen.inspection.recutting import compare_runs, recut, what_if
 from datagen.inspection.report import report_of
@@ -113,8 +113,8 @@ def test_another_policy_and_another_run_are_compared_with_it(
 
 def test_export_reads_it(old_rows: list[dict[str, Any]], tmp_path: Path) -> None:
     kept = {row["id"]: row["image"]["bytes"] for row in old_rows if row["state"] == "kept"}
-    assert export(OLD / "run", "messages", tmp_path / "out") == len(kept)
-    written = pq.read_table(tmp_path / "out").to_pylist()
+    assert export(OLD / "run", ["messages"], tmp_path / "out").written == {"messages": {"train": len(kept)}}
+    written = pq.read_table(tmp_path / "out" / "messages").to_pylist()
     assert {row["id"]: row["images"][0]["bytes"] for row in written} == kept
 
 

@@ -1,0 +1,1 @@
+"""Stands for torchaudio, which LLaMA-Factory imports for sound, and which needs another build of torch."""
