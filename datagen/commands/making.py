@@ -5,6 +5,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from datagen.console import pasteable
 from datagen.errors import DatagenError
 
 app = typer.Typer()
@@ -111,16 +112,16 @@ def filter_(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="A run, or what datagen filter wrote.")],
+    run: Annotated[Path | None, typer.Argument(help="A run, or what datagen filter wrote.")] = None,
     format_: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--format",
             help="llava, llava_lines, internvl, sharegpt, messages, finevision, webdataset, energon, energon_chatml, "
             "or one of your own as module:Class; repeatable.",
         ),
-    ],
-    out: Annotated[Path, typer.Option(help="The folder, new or that of an export.")],
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder, new or that of an export.")] = None,
     state: Annotated[str, typer.Option(help="Which rows: kept, dropped or failed.")] = "kept",
     system: Annotated[
         str | None, typer.Option(help="A system message for every row; an empty one takes those of the rows away.")
@@ -129,18 +130,29 @@ def export(
         str | None, typer.Option(help="Where the trainer will see the folder: a path or URL in front of the pictures.")
     ] = None,
     split: Annotated[
-        str,
-        typer.Option(help="Shares of train, validation and test, as 0.99/0.01; by picture, so that none is in two."),
+        str, typer.Option(help="Shares of train, validation and test, as 0.99/0.01; no picture is in two of them.")
     ] = "1",
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    check: Annotated[
+        Path | None,
+        typer.Option(help="Look through a folder of training data, ours or not, for what trainers stumble over."),
+    ] = None,
 ) -> None:
-    """Write the rows of a run in the forms that trainers read.
+    """Write the rows of a run in the forms that trainers read, or --check a folder of such data.
 
     The same command goes on where it was stopped; further formats can be added to the same folder.
     """
+    from datagen.pipeline.summary import console
+
+    if check is not None:
+        if run is not None or format_ or out is not None:
+            raise DatagenError("--check stands alone, with --root where pictures lie elsewhere.")
+        _check_export(check, root)
+        return
+    if run is None or not format_ or out is None:
+        raise DatagenError("datagen export needs a run, --format and --out; or --check and a folder.")
     from datagen.exporters.writing.export import ExportOptions
     from datagen.exporters.writing.export import export as export_run
-    from datagen.pipeline.summary import console
     from datagen.records import STATES
     from filters.errors import nearest
 
@@ -151,7 +163,19 @@ def export(
     for name, splits in exported.written.items():
         told = " + ".join(f"{count:,} {part}" for part, count in splits.items())
         console.print(f"{name}: {told} of {exported.rows:,} {state} rows in {out / name}", soft_wrap=True)
+    console.print(f"  datagen export --check {pasteable(out)}   what trainers would stumble over", soft_wrap=True)
     exported.check()
+
+
+def _check_export(folder: Path, root: str | None) -> None:
+    from datagen.exporters.checking.check import check
+    from datagen.exporters.checking.terminal import print_checked
+    from datagen.pipeline.summary import console
+
+    checked = check(folder, [Path(root)] if root is not None else [])
+    print_checked(checked, folder, console)
+    if checked.counts:
+        raise typer.Exit(1)
 
 
 def _load(
