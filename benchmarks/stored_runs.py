@@ -5,7 +5,7 @@ rule found is drawn at random, some rules together more often than by chance.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from filters import load_policy
 from prompts import load_prompt
 
 TURNS = 3
-_BATCH = 4096
+_BATCH = 512
 _PLACES = ("駅前の広場", "川沿いの道", "小さな港", "古い商店街", "山の上の神社", "大学の図書館", "朝の市場", "雪の公園")
 _THINGS = ("赤い屋根の建物", "白い自転車", "二本の桜の木", "石の階段", "青い看板", "木のベンチ", "黄色いバス", "噴水")
 _MORE = "手前には人が立っています。"
@@ -40,6 +40,8 @@ def write_run(
     rules: Sequence[str] | None = None,
     failed: float = 0.01,
     pictures: int = 0,
+    photographs: Callable[[int], bytes] | None = None,
+    shard_bytes: int = 500_000_000,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Write a run of `rows` rows and return its manifest.
@@ -51,6 +53,8 @@ def write_run(
         rules: other names of rules than the policy's own.
         failed: the share of failed rows.
         pictures: how many different pictures the rows have; none means that they have no picture.
+        photographs: makes the picture of each row in their place, all of them different.
+        shard_bytes: the size of a shard.
         seed: of all draws.
     """
     draw = np.random.default_rng(seed)
@@ -59,17 +63,20 @@ def write_run(
     if rules is not None:
         entries = [{"rule": name, "action": "drop", "settings": {}} for name in rules]
     encoded = [_picture(number) for number in range(pictures)]
+    picture_of = photographs or (lambda number: encoded[number % len(encoded)] if encoded else b"")
     schema = shard_schema()
     shards: dict[str, RollingShards] = {}
     for state, folder in FOLDERS.items():
         (out / folder).mkdir(parents=True)
-        shards[state] = RollingShards(out / folder, state, schema, Output(shard_bytes=500_000_000))
+        shards[state] = RollingShards(out / folder, state, schema, Output(shard_bytes=shard_bytes))
     counts: dict[str, int] = {str(state): 0 for state in STATES}
     failures: dict[str, int] = {}
     dropping = {entry["rule"] for entry in entries if entry["action"] == "drop"}
     for first in range(0, rows, _BATCH):
         batch: dict[str, list[dict[str, Any]]] = {str(state): [] for state in STATES}
-        for row in _rows(first, min(_BATCH, rows - first), draw, [entry["rule"] for entry in entries], failed, encoded):
+        for row in _rows(
+            first, min(_BATCH, rows - first), draw, [entry["rule"] for entry in entries], failed, picture_of
+        ):
             if row["state"] != "failed" and {finding["rule"] for finding in row["findings"]} & dropping:
                 row["state"] = "dropped"
             if row["error"]:
@@ -94,7 +101,12 @@ def write_run(
 
 
 def _rows(
-    first: int, count: int, draw: np.random.Generator, rules: list[str], failed: float, pictures: list[bytes]
+    first: int,
+    count: int,
+    draw: np.random.Generator,
+    rules: list[str],
+    failed: float,
+    picture_of: Callable[[int], bytes],
 ) -> Iterator[dict[str, Any]]:
     """Yield rows; a rule finds something in 10 % of them and fewer, and often where the rule before it does."""
     places, things = draw.integers(0, 8, (count, TURNS + 1)), draw.integers(0, 8, (count, TURNS + 1))
@@ -136,7 +148,7 @@ def _rows(
             }
             for number, text in enumerate(texts)
         ]
-        picture = pictures[(first + n) % len(pictures)] if pictures else None
+        picture = picture_of(first + n)
         failure = _FAILURES[(first + n) % len(_FAILURES)]
         yield {
             "id": row_id,

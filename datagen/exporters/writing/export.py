@@ -9,6 +9,7 @@ import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +37,7 @@ from filters.registry import RegistryError
 MANIFEST = "export.json"
 _SCRATCH = ".export"
 _ROWS_AT_ONCE = 64
+_MOST_THREADS = 8
 _READ = ("id", "key", "images", "image", "pictures", "messages", "question", "answer", "record", "caption")
 _ALSO_READ = ("source", "url", "license", "sha256", "phash", "width", "height")
 
@@ -116,8 +118,8 @@ def export(run: Path, names: Sequence[str], out: Path, options: ExportOptions | 
         shards = [run / shard["path"] for shard in manifest["shards"] if shard["state"] == options.state]
         work = _Work(out, exporters, splits, options.system, {"formats": missing, **asked})
         with counted(f"exporting {', '.join(missing)}", manifest["counts"][options.state]) as advance:
-            for number, shard in enumerate(shards):
-                advance(work.shard(number, shard))
+            for rows in work.shards(shards):
+                advance(rows)
         facts = work.finish(len(shards))
         write_json(out / MANIFEST, {**listed, **{name: {**asked, **fact} for name, fact in facts.items()}})
         shutil.rmtree(out / _SCRATCH)
@@ -149,7 +151,19 @@ class _Work:
         self._done.mkdir(exist_ok=True)
         write_json(stored, identity)
 
-    def shard(self, number: int, path: Path) -> int:
+    def shards(self, paths: Sequence[Path]) -> Iterator[int]:
+        """Write the rows of all shards, several at a time, and yield how many each has, in their order.
+
+        Threads do, because what takes time lets go of the interpreter: reading and writing, digests, Parquet.
+        """
+        with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), _MOST_THREADS)) as threads:
+            try:
+                yield from threads.map(self._shard, range(len(paths)), paths)
+            except BaseException:
+                threads.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def _shard(self, number: int, path: Path) -> int:
         """Write the rows of a shard, if that was not done before, and return how many it has."""
         note = self._done / f"{number:05d}.json"
         if not note.exists():

@@ -1,6 +1,7 @@
 """The store of pictures that the formats of text share: each picture once, under the SHA-256 of its bytes."""
 
 import os
+import threading
 from pathlib import Path
 
 from datagen.errors import DatagenError
@@ -44,7 +45,7 @@ class PictureStore:
         try:
             size = os.stat(path).st_size  # noqa: PTH116
         except FileNotFoundError:
-            unfinished = path + UNFINISHED
+            unfinished = f"{path}.{threading.get_ident()}{UNFINISHED}"  # another thread may have the same picture
             with writing(Path(path)), open(unfinished, "wb") as file:  # noqa: PTH123
                 file.write(picture.data)
             os.rename(unfinished, path)  # noqa: PTH104
