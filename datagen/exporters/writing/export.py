@@ -113,7 +113,7 @@ def export(run: Path, names: Sequence[str], out: Path, options: ExportOptions | 
     if missing:
         root = options.root.rstrip("/") if options.root is not None else str(out)
         seen = ".." if options.root is None else root
-        store = PictureStore(out)
+        store = PictureStore(out, out / _SCRATCH)
         exporters = {name: kinds[name](Settings(name, manifest["task"], store, root, seen)) for name in missing}
         shards = [run / shard["path"] for shard in manifest["shards"] if shard["state"] == options.state]
         work = _Work(out, exporters, splits, options.system, {"formats": missing, **asked})

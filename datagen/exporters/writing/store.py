@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datagen.errors import DatagenError
 from datagen.exporters.writing.conversation import Picture
-from datagen.files.writing import UNFINISHED, writing
+from datagen.files.writing import writing
 
 FOLDER = "images"
 
@@ -19,10 +19,12 @@ class PictureStore:
 
     Args:
         out: the folder of the export.
+        scratch: a folder on the same disk, for files that are not whole yet.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, scratch: Path) -> None:
         self._folder = out / FOLDER
+        self._scratch = scratch
         self._made: set[str] = set()
 
     def put(self, picture: Picture) -> str:
@@ -30,7 +32,7 @@ class PictureStore:
 
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as out:
-        ...     PictureStore(Path(out)).put(Picture(b"...", "ab12", ".jpg", 96, 64))
+        ...     PictureStore(Path(out), Path(out)).put(Picture(b"...", "ab12", ".jpg", 96, 64))
         'images/ab/ab12.jpg'
 
         Raises:
@@ -45,7 +47,7 @@ class PictureStore:
         try:
             size = os.stat(path).st_size  # noqa: PTH116
         except FileNotFoundError:
-            unfinished = f"{path}.{threading.get_ident()}{UNFINISHED}"  # another thread may have the same picture
+            unfinished = f"{self._scratch}/{threading.get_ident()}"  # another thread may have the same picture
             with writing(Path(path)), open(unfinished, "wb") as file:  # noqa: PTH123
                 file.write(picture.data)
             os.rename(unfinished, path)  # noqa: PTH104
