@@ -6,9 +6,11 @@ from typing import Any
 
 import orjson
 
+from datagen.errors import DatagenError
 from datagen.exporters.checking.found import Found
 from datagen.exporters.checking.records import is_row
 from datagen.exporters.checking.rows import Rows
+from datagen.sources.reading.json_conversations import json_items
 
 _MARK = b"\xef\xbb\xbf"
 Advance = Callable[[int], None]
@@ -54,15 +56,19 @@ def faults_in_json(path: Path, name: str, shape: str | None, rows: Rows, advance
 
 
 def _faults_in_array(path: Path, name: str, shape: str | None, rows: Rows) -> Iterator[Found]:
-    try:
-        records = orjson.loads(path.read_bytes().removeprefix(_MARK))
-    except ValueError as error:
-        yield Found("line_broken", shape or "llava", name, str(error)[:100])
-        return
-    if not records:
+    number = 0
+
+    def records() -> Iterator[tuple[str, Any]]:
+        nonlocal number
+        try:
+            for number, item in enumerate(json_items(path), 1):
+                yield f"row {number - 1}", ValueError(item.fault) if item.fault else item.document
+        except DatagenError as error:
+            yield f"behind row {number - 1}", ValueError(str(error).partition("(")[2])
+
+    yield from _faults_of_records(records(), path, name, shape, rows)
+    if not number:
         yield Found("file_empty", shape or "llava", name)
-    named = ((f"row {number}", record) for number, record in enumerate(records))
-    yield from _faults_of_records(named, path, name, shape, rows)
 
 
 def _faults_in_lines(path: Path, name: str, shape: str | None, rows: Rows, advance: Advance) -> Iterator[Found]:

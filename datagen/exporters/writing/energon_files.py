@@ -7,12 +7,11 @@ For each tar an index of the bytes where its samples start, `.tar.idx`; in `.nv-
 
 import hashlib
 import sqlite3
-import struct
 import tarfile
 import uuid
 from abc import abstractmethod
+from array import array
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,24 +72,21 @@ class EnergonExporter(TarExporter):
 
 def _index(database: sqlite3.Connection, number: int, path: Path, digest: Any) -> int:
     """Write the index of one tar, and return how many samples it has."""
-    starts: list[tuple[int, str, int]] = []
-    parts: list[tuple[int, int, str, int, int]] = []
+    offsets = array("Q")
     end = 0
     for index, (key, start, members) in enumerate(samples_of(path)):
-        starts.append((index, key, start))
-        parts.extend((number, index, member.part, member.offset, member.size) for member in members)
+        offsets.append(start)
         end = _behind(members[-1])
         digest.update(f"{path.name} {key} {start}\n".encode())
-    offsets = [start for _, _, start in starts] + [end]
-    write_bytes(path.with_suffix(".tar.idx"), struct.pack(f"{len(offsets)}Q", *offsets))
-    sizes = [after - before for before, after in pairwise(offsets)]
-    rows = [(number, key, index, start, size) for (index, key, start), size in zip(starts, sizes, strict=True)]
-    try:
-        database.executemany("INSERT INTO samples VALUES (?, ?, ?, ?, ?)", rows)
-    except sqlite3.IntegrityError as error:
-        raise DatagenError(f"{path.name}: an id stands at two rows, and Energon refuses that ({error}).") from error
-    database.executemany("INSERT INTO sample_parts VALUES (?, ?, ?, ?, ?)", parts)
-    return len(starts)
+        try:
+            database.execute("INSERT INTO samples VALUES (?, ?, ?, ?, ?)", (number, key, index, start, end - start))
+        except sqlite3.IntegrityError as error:
+            raise DatagenError(f"{path.name}: two rows have the id {key}, and Energon refuses that.") from error
+        parts = [(number, index, member.part, member.offset, member.size) for member in members]
+        database.executemany("INSERT INTO sample_parts VALUES (?, ?, ?, ?, ?)", parts)
+    offsets.append(end)
+    write_bytes(path.with_suffix(".tar.idx"), offsets.tobytes())
+    return len(offsets) - 1
 
 
 def _behind(member: Member) -> int:

@@ -17,7 +17,7 @@ from datagen.records import IMAGES, with_features
 from datagen.store.journal import picture_name
 from datagen.store.shards import GROUP_BYTES, layout
 
-_ROWS_A_GROUP = 64
+_ROWS_A_GROUP = 256
 
 
 class ParquetExporter(Exporter):

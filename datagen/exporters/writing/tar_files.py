@@ -6,6 +6,7 @@ import tarfile
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,12 +55,13 @@ class TarExporter(Exporter):
                         member = tarfile.TarInfo(f"{key}.{name}")
                         member.size, member.mode = len(data), 0o644
                         archive.addfile(member, io.BytesIO(data))
+                vars(archive)["members"].clear()  # it remembers every member
 
             yield write
 
     def count(self, path: Path) -> int:
         """Return how many conversations have a sample."""
-        return len({self.row_of(key) for key, _, _ in samples_of(path)})
+        return sum(1 for _ in groupby(samples_of(path), lambda sample: self.row_of(sample[0])))
 
     def row_of(self, key: str) -> str:
         """Return the id of the row that a sample is of."""
@@ -89,7 +91,7 @@ def samples_of(path: Path) -> Iterator[tuple[str, int, list[Member]]]:
     key, start, members = "", 0, list[Member]()
     with tarfile.open(path, "r:") as archive:
         while (member := archive.next()) is not None:
-            vars(archive)["members"].clear()  # it remembers every member
+            vars(archive)["members"].clear()
             name, _, part = member.name.partition(".")
             if members and name != key:
                 yield key, start, members

@@ -47,7 +47,7 @@ _AROUND = " \t\r\n\ufeff"
 _LONGEST_WORD = len(r"\ud867\ude3d")  # of those that a decoder finds wrong when they are cut in two
 
 
-class _Item(NamedTuple):
+class Item(NamedTuple):
     """One value of a file.
 
     Attributes:
@@ -92,7 +92,7 @@ def located_conversations(source: Path) -> Iterator[tuple[str | None, int, int]]
     if not encoding.startswith("utf-8"):
         raise DatagenError(f"{source} is {encoding}; save it as UTF-8, so that its rows are found by their bytes.")
     mark = 3 if encoding == "utf-8-sig" else 0
-    for item in _items(source):
+    for item in json_items(source):
         row_id = id_of(item.document) if not item.fault else None
         yield row_id, mark + item.start, len(item.text.encode("utf-8", "surrogateescape"))
 
@@ -113,9 +113,9 @@ def read_conversation(source: Path, start: int, size: int) -> dict[str, Any]:
 
 
 def _rows(source: Path, prefix: str) -> Iterator[dict[str, Any]]:
-    first: _Item | None = None
+    first: Item | None = None
     usable = False
-    for item in _items(source):
+    for item in json_items(source):
         first = first or item
         usable = usable or (not item.fault and has_conversations(item.document))
         yield _row(item, prefix)
@@ -123,7 +123,7 @@ def _rows(source: Path, prefix: str) -> Iterator[dict[str, Any]]:
         raise DatagenError(_refusal(source, first))
 
 
-def _row(item: _Item, prefix: str) -> dict[str, Any]:
+def _row(item: Item, prefix: str) -> dict[str, Any]:
     fault = item.fault or fault_of(item.document)
     row_id = id_of(item.document) if not item.fault else None
     caption = item.document.get("caption") if not fault else None
@@ -138,7 +138,7 @@ def _row(item: _Item, prefix: str) -> dict[str, Any]:
     }
 
 
-def _refusal(source: Path, first: _Item | None) -> str:
+def _refusal(source: Path, first: Item | None) -> str:
     if first is None:
         return f"{source} is empty; give JSON lines or an array of objects."
     where = first.name.replace("-", " ")
@@ -154,7 +154,12 @@ def _refusal(source: Path, first: _Item | None) -> str:
     return f"{source}, {where}, has {shown_names(found)}; needed are {NEEDED}.{remedy}"
 
 
-def _items(source: Path) -> Iterator[_Item]:
+def json_items(source: Path) -> Iterator[Item]:
+    """Yield every value of a JSON file, lines or an array; one is in memory at a time.
+
+    Raises:
+        DatagenError: an array is broken.
+    """
     with source.open("rb") as file:
         encoding = json.detect_encoding(file.read(4))
         file.seek(0)
@@ -186,7 +191,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _lines(stream: TextIO) -> Iterator[_Item]:
+def _lines(stream: TextIO) -> Iterator[Item]:
     start = 0
     for number, line in enumerate(stream, start=1):
         if text := line.strip(_AROUND):
@@ -195,26 +200,26 @@ def _lines(stream: TextIO) -> Iterator[_Item]:
         start += _bytes(line)
 
 
-def _read(name: str, text: str, start: int = 0) -> _Item:
+def _read(name: str, text: str, start: int = 0) -> Item:
     try:
         return _item(name, text, _DECODER.decode(text), start)
     except (ValueError, RecursionError) as error:
-        return _Item(name, text, None, f"it is no JSON ({error})", start)
+        return Item(name, text, None, f"it is no JSON ({error})", start)
 
 
-def _item(name: str, text: str, document: object, start: int) -> _Item:
+def _item(name: str, text: str, document: object, start: int) -> Item:
     if not _is_unicode(text):
-        return _Item(name, text, None, "it is not UTF-8; save the file as UTF-8", start)
+        return Item(name, text, None, "it is not UTF-8; save the file as UTF-8", start)
     if not isinstance(document, dict):
-        return _Item(name, text, None, "it is no object with fields", start)
-    return _Item(name, text, document, start=start)
+        return Item(name, text, None, "it is no object with fields", start)
+    return Item(name, text, document, start=start)
 
 
 def _bytes(text: str) -> int:
     return len(text.encode("utf-8", "surrogateescape"))
 
 
-def _values(stream: TextIO, source: Path) -> Iterator[_Item]:
+def _values(stream: TextIO, source: Path) -> Iterator[Item]:
     """Yield the elements of an array, or values that follow each other."""
     rest = _Rest(stream)
     array = rest.peek() == "["
