@@ -31,7 +31,7 @@ LAYERS = (
     {"recipe_file", "pictures", "executors"},
     {"sources", "engines", "notebook"},
     {"stages", "store"},
-    {"pipeline", "exporters", "inspection", "jicvqa", "jobs"},
+    {"pipeline", "exporters", "inspection", "jicvqa", "jobs", "hub"},
     {"api", "commands"},
     {"cli"},
     {"__main__", "__init__"},

@@ -17,6 +17,7 @@ from datagen.errors import DatagenError
 from datagen.files.reading import reading
 from datagen.files.writing import write_json, write_text
 from datagen.records import SCHEMA_VERSION, STATES
+from datagen.store.card import card
 from datagen.store.run_directory import usable
 from datagen.version import VERSION
 
@@ -128,23 +129,9 @@ def install(scratch: Path, out: Path, manifest: dict[str, Any]) -> None:
         shutil.rmtree(out / folder, ignore_errors=True)
         if any((scratch / folder).iterdir()):
             (scratch / folder).rename(out / folder)
-    write_text(out / "README.md", _card(manifest))
+    write_text(out / "README.md", card(manifest, out, FOLDERS))
     write_json(out / "manifest.json", manifest)
     shutil.rmtree(scratch)
-
-
-def _card(manifest: Mapping[str, Any]) -> str:
-    """Return a data card whose head makes `load_dataset(out)` find the splits."""
-    counts = manifest["counts"]
-    folders = [folder for state, folder in FOLDERS.items() if counts[state]]
-    files = "\n".join(f"  - split: {folder}\n    path: {folder}/*.parquet" for folder in folders)
-    return (
-        f"---\nlanguage: ja\nconfigs:\n- config_name: default\n  data_files:\n{files}\n---\n\n# {manifest['task']}\n\n"
-        f"Made by datagen {manifest['datagen']} from {counts['inputs']:,} images: {counts['kept']:,} kept, "
-        f"{counts['dropped']:,} dropped by the policy {manifest['policy']['name']}, {counts['failed']:,} failed. "
-        "Recipe, policy, digests and the SHA-256 of every shard are in manifest.json; the source and the licence of "
-        "every picture stand in its row.\n"
-    )
 
 
 def load_call(out: Path) -> str:

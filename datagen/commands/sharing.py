@@ -1,0 +1,101 @@
+"""The commands that hand rows on: `export` to trainers, `push` to the Hugging Face hub."""
+
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from datagen.console import pasteable
+from datagen.errors import DatagenError
+
+app = typer.Typer()
+
+
+@app.command()
+def export(
+    run: Annotated[Path | None, typer.Argument(help="A run, or what datagen filter wrote.")] = None,
+    format_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            help="llava, llava_lines, internvl, sharegpt, messages, finevision, webdataset, energon, energon_chatml, "
+            "or one of your own as module:Class; repeatable.",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder, new or that of an export.")] = None,
+    state: Annotated[str, typer.Option(help="Which rows: kept, dropped or failed.")] = "kept",
+    system: Annotated[
+        str | None, typer.Option(help="A system message for every row; an empty one takes those of the rows away.")
+    ] = None,
+    root: Annotated[
+        str | None, typer.Option(help="Where the trainer will see the folder: a path or URL in front of the pictures.")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="Shares of train, validation and test, as 0.99/0.01; no picture is in two of them.")
+    ] = "1",
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    check: Annotated[
+        Path | None,
+        typer.Option(help="Look through a folder of training data, ours or not, for what trainers stumble over."),
+    ] = None,
+) -> None:
+    """Write the rows of a run in the forms that trainers read, or --check a folder of such data.
+
+    The same command goes on where it was stopped; further formats can be added to the same folder.
+    """
+    from datagen.pipeline.summary import console
+
+    if check is not None:
+        if run is not None or format_ or out is not None:
+            raise DatagenError("--check stands alone, with --root where pictures lie elsewhere.")
+        _check_export(check, root)
+        return
+    if run is None or not format_ or out is None:
+        raise DatagenError("datagen export needs a run, --format and --out; or --check and a folder.")
+    from datagen.exporters.writing.export import ExportOptions
+    from datagen.exporters.writing.export import export as export_run
+    from datagen.records import STATES
+    from filters.errors import nearest
+
+    if state not in STATES:
+        raise DatagenError(f"--state {state} is no state: {nearest(state, STATES)}.")
+    options = ExportOptions(cast("Any", state), system, root, split, seed)
+    exported = export_run(run, format_, out, options)
+    for name, splits in exported.written.items():
+        told = " + ".join(f"{count:,} {part}" for part, count in splits.items())
+        console.print(f"{name}: {told} of {exported.rows:,} {state} rows in {out / name}", soft_wrap=True)
+    console.print(f"  datagen export --check {pasteable(out)}   what trainers would stumble over", soft_wrap=True)
+    exported.check()
+
+
+def _check_export(folder: Path, root: str | None) -> None:
+    from datagen.exporters.checking.check import check
+    from datagen.exporters.checking.terminal import print_checked
+    from datagen.pipeline.summary import console
+
+    checked = check(folder, [Path(root)] if root is not None else [])
+    print_checked(checked, folder, console)
+    if checked.counts:
+        raise typer.Exit(1)
+
+
+@app.command()
+def push(
+    run: Annotated[Path, typer.Argument(help="A run, or what datagen filter wrote.")],
+    repository: Annotated[str, typer.Argument(metavar="ORG/NAME", help="The data set on the hub; made if need be.")],
+    private: Annotated[bool, typer.Option("--private", help="Make it private, where it is made.")] = False,
+    revision: Annotated[str, typer.Option(help="The branch.")] = "main",
+) -> None:
+    """Upload the shards, the card and the manifest to the Hugging Face hub, in one commit.
+
+    The same command goes on where it was stopped: what was uploaded is not sent again.
+    """
+    from datagen.hub import push as push_run
+    from datagen.pipeline.summary import console
+
+    pushed = push_run(run, repository, private=private, revision=revision)
+    if not pushed.uploaded:
+        console.print(f"{pushed.url} holds just this already.", soft_wrap=True)
+    else:
+        console.print(f"{pushed.uploaded:,} files, {pushed.bytes / 1e6:,.1f} MB, in {pushed.url}", soft_wrap=True)
+    console.print(f"  load_dataset({repository!r})['train']    in Python, with Hugging Face datasets", soft_wrap=True)
