@@ -55,7 +55,7 @@ class SourceSettings(Section):
     @field_validator("kind")
     @classmethod
     def _known_kind(cls, kind: str) -> str:
-        return known(kind, "datagen.sources", "source", "auto", "hub")
+        return known(kind, "datagen.sources", "source", "auto")
 
     @field_validator("slice")
     @classmethod

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from datagen.errors import DatagenError
+from datagen.files.clouds import is_cloud
 from datagen.recipe import SourceSettings
 from datagen.records import MessageRecord
 from filters.registry import Registry, RegistryError
@@ -136,7 +137,9 @@ def settled(settings: SourceSettings, max_bytes: int) -> SourceSettings:
         DatagenError: there is nothing at `path`, or nothing in it that can be read.
     """
     _refuse_missing(settings)
-    kind = _kind_of(Path(settings.path)) if settings.kind == "auto" else settings.kind
+    kind = settings.kind
+    if kind == "auto":
+        kind = "cloud" if is_cloud(settings.path) else _kind_of(Path(settings.path))
     if kind == "parquet":
         from datagen.sources.parquet import kind_and_column
 
@@ -153,7 +156,6 @@ SOURCES: Registry[Callable[[SourceSettings, int], Source]] = Registry(
     asked="a class of the shape of datagen.sources.Source",
     fits=lambda found: isinstance(found, type) and hasattr(found, "entries") and hasattr(found, "read"),
 )
-_ALIASES = {"hub": "dataset"}
 
 
 def open_source(settings: SourceSettings, max_bytes: int) -> Source:
@@ -166,14 +168,14 @@ def open_source(settings: SourceSettings, max_bytes: int) -> Source:
     if settings.kind == "auto":
         return open_source(settled(settings, max_bytes), max_bytes)
     try:
-        return SOURCES.find(_ALIASES.get(settings.kind, settings.kind), "source.kind")(settings, max_bytes)
+        return SOURCES.find(settings.kind, "source.kind")(settings, max_bytes)
     except RegistryError as error:
         raise DatagenError(str(error)) from error
 
 
 def _refuse_missing(settings: SourceSettings) -> None:
     # os.path.exists, because Path.exists raises for names that are too long
-    if settings.kind != "hub" and not os.path.exists(settings.path):  # noqa: PTH110
+    if settings.kind != "hub" and not is_cloud(settings.path) and not os.path.exists(settings.path):  # noqa: PTH110
         raise DatagenError(
             f"source.path: there is no folder or file {settings.path}. Give a folder of pictures, a table, Parquet "
             "files or WebDataset archives; for a data set on the Hugging Face hub set source.kind: hub."

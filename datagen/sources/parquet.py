@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from datagen.errors import DatagenError
 from datagen.failures import Failure
+from datagen.files.clouds import is_cloud, open_in_cloud
 from datagen.recipe import SourceSettings
 from datagen.sources import Entry, Loaded, key_of
 from datagen.sources.folder import files_of_kind, key_below
@@ -41,16 +42,25 @@ class ParquetSource:
     @cached_property
     def column(self) -> str:
         """The column of the pictures."""
-        return self._settings.column or kind_and_column(self._settings)[1]
+        return self._settings.column or kind_and_column(self._settings, self.files()[0])[1]
 
     @cached_property
     def _reader(self) -> ColumnReader:
         return ColumnReader(self.column)
 
+    def files(self) -> Sequence[Path | str]:
+        """Return the files, by their paths or, in a cloud, their URLs."""
+        self.passed_over.clear()
+        return files_of_kind(self._root, ".parquet", self.passed_over)
+
+    def key(self, path: Path | str, row: int, before: int) -> str:
+        """Return the key of a row of a file, `before` which so many stand in the files before it."""
+        return f"{key_below(self._root, Path(path))}#{row}"
+
     def entries(self) -> Iterator[Entry]:
         """List the rows."""
-        self.passed_over.clear()
-        files = files_of_kind(self._root, ".parquet", self.passed_over)
+        files = self.files()
+        before = 0
         for path in files:
             file = open_parquet(path)
             schema = file.schema_arrow
@@ -61,7 +71,6 @@ class ParquetSource:
                     f"source.path: {path} has no column '{self.column}' with pictures, as {files[0]} has; "
                     "move it out of the source, or name another column with source.column."
                 )
-            name = key_below(self._root, path)
             kept: list[str] = [
                 column for column in ("url", "license") if column in schema.names and column != self.column
             ]
@@ -71,18 +80,18 @@ class ParquetSource:
                 columns = _texts(file, path, group, kept) if kept else {}
                 for number in range(rows):
                     texts = {column: str(values[number] or "") for column, values in columns.items()}
-                    yield Entry(f"{name}#{row}", os.fsencode(path), row=number, row_group=group, **texts)
+                    yield Entry(self.key(path, row, before), os.fsencode(path), row=number, row_group=group, **texts)
                     row += 1
+            before += row
 
     @property
     def columns(self) -> list[str]:
         """The names of all columns that any of the files has."""
-        files = files_of_kind(self._root, ".parquet")
-        return list(dict.fromkeys(name for path in files for name in open_parquet(path).schema_arrow.names))
+        return list(dict.fromkeys(name for path in self.files() for name in open_parquet(path).schema_arrow.names))
 
     def records(self, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
         """List columns of every row."""
-        return records_of(files_of_kind(self._root, ".parquet"), columns)
+        return records_of(self.files(), columns)
 
     async def read(self, entry: Entry) -> Loaded:
         """Return the pictures of one row."""
@@ -98,13 +107,19 @@ class ParquetSource:
         await self._locations.close()
 
 
-def kind_and_column(settings: SourceSettings) -> tuple[Literal["parquet", "table"], str]:
+def kind_and_column(
+    settings: SourceSettings, first: Path | str | None = None
+) -> tuple[Literal["parquet", "table"], str]:
     """Decide whether Parquet files hold pictures, or are a table of paths or URLs, and in which column.
+
+    Args:
+        settings: of the source.
+        first: the file that is looked at, if it was found before.
 
     Raises:
         DatagenError: there are no files, or none of the columns can be read; the message names the type.
     """
-    path = files_of_kind(Path(settings.path), ".parquet")[0]
+    path = first if first is not None else files_of_kind(Path(settings.path), ".parquet")[0]
     file = open_parquet(path)
     schema = file.schema_arrow
     held = {field.name: holds(field.type) for field in schema}
@@ -132,7 +147,7 @@ def kind_and_column(settings: SourceSettings) -> tuple[Literal["parquet", "table
     return "table" if held[column] == "text" and not is_base64(file, column) else "parquet", column
 
 
-def records_of(files: Sequence[Path], columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+def records_of(files: Sequence[Path | str], columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     """List columns of every row of files; numbered labels become their names where a file says them (ClassLabel).
 
     Raises:
@@ -166,7 +181,7 @@ def named(value: Any, names: Sequence[str] | None) -> Any:
     return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value
 
 
-def refuse_unreadable(path: Path, schema: pa.Schema, column: str) -> None:
+def refuse_unreadable(path: Path | str, schema: pa.Schema, column: str) -> None:
     """Make sure that a column can hold pictures or their locations.
 
     Raises:
@@ -181,14 +196,14 @@ def refuse_unreadable(path: Path, schema: pa.Schema, column: str) -> None:
         )
 
 
-def open_parquet(path: Path) -> pq.ParquetFile:
-    """Open a Parquet file.
+def open_parquet(path: Path | str) -> pq.ParquetFile:
+    """Open a Parquet file, in a cloud too.
 
     Raises:
         DatagenError: it cannot be read.
     """
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(open_in_cloud(str(path)) if is_cloud(path) else path)
     except (OSError, pa.ArrowException, UnicodeError) as error:  # Arrow opens no file whose name is not UTF-8
         raise DatagenError(
             f"source.path: {str(path)!r} is no readable Parquet file ({error}). Write or name it anew, or move it away."
@@ -207,7 +222,7 @@ def is_base64(file: pq.ParquetFile, column: str) -> bool:
     return first is not None and any(holds_picture(value) for value in first.column(0).to_pylist() if value)
 
 
-def _texts(file: pq.ParquetFile, path: Path, group: int, columns: list[str]) -> dict[str, list[Any]]:
+def _texts(file: pq.ParquetFile, path: Path | str, group: int, columns: list[str]) -> dict[str, list[Any]]:
     try:
         return file.read_row_group(group, columns=columns).to_pydict()
     except (OSError, pa.ArrowException) as error:

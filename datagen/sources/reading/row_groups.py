@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datagen.failures import Failure
+from datagen.files.clouds import is_cloud, open_in_cloud
 
 _HELD_BYTES = 256 << 20
 _BATCH_BYTES = 8 << 20
@@ -124,7 +125,9 @@ class _Cursor:
     def __init__(self, where: Group, column: str) -> None:
         path, group = where
         # With a buffer the column is read as it is passed through, and not taken into memory first.
-        file = pq.ParquetFile(os.fsdecode(path), buffer_size=_BUFFER_BYTES, pre_buffer=False)
+        name = os.fsdecode(path)
+        opened = open_in_cloud(name) if is_cloud(name) else name
+        file = pq.ParquetFile(opened, buffer_size=_BUFFER_BYTES, pre_buffer=False)
         if group >= file.num_row_groups:
             raise Failure("unreadable", f"the file has no row group {group} any more; it changed after it was listed")
         metadata = file.metadata.row_group(group)

@@ -1,0 +1,125 @@
+"""Pictures in a cloud, by a URL of fsspec: s3://, gs://, hf://; files of pictures, or Parquet with them in a column.
+
+Listing reads names, and of Parquet the ends of the files; a picture is read when its turn comes, of Parquet no more than the
+batch that it is in. Parquet decides, where both are there.
+"""  # noqa: E501
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from datagen.errors import DatagenError
+from datagen.failures import Failure
+from datagen.files.clouds import files_in, filesystem, is_cloud
+from datagen.recipe import SourceSettings
+from datagen.sources import Entry, Loaded
+from datagen.sources.folder import is_input
+from datagen.sources.parquet import ParquetSource, kind_and_column
+
+
+class CloudParquet(ParquetSource):
+    """Parquet files in a cloud; the key is the file's name below the URL, and the row in it."""
+
+    def __init__(self, settings: SourceSettings, max_bytes: int, urls: Sequence[str]) -> None:
+        super().__init__(settings, max_bytes)
+        self._urls = urls
+
+    def files(self) -> Sequence[Path | str]:
+        """Return the URLs of the files."""
+        return self._urls
+
+    def key(self, path: Path | str, row: int, before: int) -> str:
+        """Return the name of the file below the URL, with the row."""
+        return f"{_below(self._settings.path, str(path))}#{row}"
+
+
+class CloudSource:
+    """One image a file or a row."""
+
+    def __init__(self, settings: SourceSettings, max_bytes: int) -> None:
+        if not is_cloud(settings.path):
+            raise DatagenError(f"source.path {settings.path} is no URL in a cloud; give s3://…, gs://… or hf://….")
+        self._settings = settings
+        self._max_bytes = max_bytes
+        self.passed_over: Counter[str] = Counter()
+
+    @cached_property
+    def _found(self) -> list[str]:
+        return files_in(self._settings.path)
+
+    @cached_property
+    def _parquet(self) -> CloudParquet:
+        urls = [url for url in self._found if url.lower().endswith(".parquet")]
+        return CloudParquet(self._settings, self._max_bytes, urls)
+
+    @cached_property
+    def column(self) -> str | None:
+        """The column of the pictures, where there is Parquet."""
+        if self._settings.column or not self._parquet.files():
+            return self._settings.column
+        kind, column = kind_and_column(self._settings, self._parquet.files()[0])
+        if kind == "table":
+            raise DatagenError(
+                f"source.path: the column {column} of {self._parquet.files()[0]} says where pictures are and has "
+                "none; copy the table to a disk, and name it as a table."
+            )
+        return column
+
+    def entries(self) -> Iterator[Entry]:
+        """List the pictures."""
+        self.passed_over.clear()
+        if self._parquet.files():
+            yield from self._parquet.entries()
+            return
+        for url in self._found:
+            if is_input(PurePosixPath(url).name.encode()):
+                yield Entry(_below(self._settings.path, url), url.encode())
+            else:
+                self.passed_over[PurePosixPath(url).suffix or "no suffix"] += 1
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of all columns; none where there is no Parquet."""
+        return self._parquet.columns
+
+    def records(self, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """List columns of every row."""
+        return self._parquet.records(columns)
+
+    async def read(self, entry: Entry) -> Loaded:
+        """Return the pictures of one file or row."""
+        if entry.row_group >= 0:
+            return await self._parquet.read(entry)
+        return Loaded((await asyncio.to_thread(self._picture, os.fsdecode(entry.path)),))
+
+    async def close(self) -> None:
+        """Let go of files and connections."""
+        if "_parquet" in vars(self):
+            await self._parquet.close()
+
+    def _picture(self, url: str) -> bytes:
+        try:
+            system, path = filesystem(url)
+            with system.open(path, "rb") as file:
+                data: bytes = file.read(self._max_bytes + 1)
+        except DatagenError as error:
+            raise Failure("unreadable", str(error)) from error
+        except Exception as error:  # clients of clouds raise many kinds
+            raise Failure("unreadable", f"{url}: {' '.join(str(error).split())[:200]}") from error
+        if len(data) > self._max_bytes:
+            raise Failure("too_large", f"{url} has more than {self._max_bytes:,} bytes")
+        return data
+
+
+def _below(root: str, url: str) -> str:
+    """Return the name of a file below a URL.
+
+    >>> _below("s3://bucket/photos", "s3://bucket/photos/a/b.jpg"), _below("s3://bucket/a.jpg", "s3://bucket/a.jpg")
+    ('a/b.jpg', 'a.jpg')
+    """
+    name = url.removeprefix(root.rstrip("/")).lstrip("/")
+    return name or PurePosixPath(url).name
