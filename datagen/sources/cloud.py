@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from datagen.errors import DatagenError
@@ -18,23 +18,8 @@ from datagen.files.clouds import files_in, filesystem, is_cloud
 from datagen.recipe import SourceSettings
 from datagen.sources import Entry, Loaded
 from datagen.sources.folder import is_input
-from datagen.sources.parquet import ParquetSource, kind_and_column
-
-
-class CloudParquet(ParquetSource):
-    """Parquet files in a cloud; the key is the file's name below the URL, and the row in it."""
-
-    def __init__(self, settings: SourceSettings, max_bytes: int, urls: Sequence[str]) -> None:
-        super().__init__(settings, max_bytes)
-        self._urls = urls
-
-    def files(self) -> Sequence[Path | str]:
-        """Return the URLs of the files."""
-        return self._urls
-
-    def key(self, path: Path | str, row: int, before: int) -> str:
-        """Return the name of the file below the URL, with the row."""
-        return f"{_below(self._settings.path, str(path))}#{row}"
+from datagen.sources.parquet import kind_and_column
+from datagen.sources.reading.cloud_parquet import CloudParquet, below
 
 
 class CloudSource:
@@ -77,7 +62,7 @@ class CloudSource:
             return
         for url in self._found:
             if is_input(PurePosixPath(url).name.encode()):
-                yield Entry(_below(self._settings.path, url), url.encode())
+                yield Entry(below(self._settings.path, url), url.encode())
             else:
                 self.passed_over[PurePosixPath(url).suffix or "no suffix"] += 1
 
@@ -113,13 +98,3 @@ class CloudSource:
         if len(data) > self._max_bytes:
             raise Failure("too_large", f"{url} has more than {self._max_bytes:,} bytes")
         return data
-
-
-def _below(root: str, url: str) -> str:
-    """Return the name of a file below a URL.
-
-    >>> _below("s3://bucket/photos", "s3://bucket/photos/a/b.jpg"), _below("s3://bucket/a.jpg", "s3://bucket/a.jpg")
-    ('a/b.jpg', 'a.jpg')
-    """
-    name = url.removeprefix(root.rstrip("/")).lstrip("/")
-    return name or PurePosixPath(url).name

@@ -7,23 +7,14 @@ is read with the batch of the row group that it is in, so that ten rows of a lar
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from datagen.errors import DatagenError
 from datagen.recipe import SourceSettings
 from datagen.sources import Entry, Loaded
-from datagen.sources.cloud import CloudParquet
 from datagen.sources.dataset import DatasetSource
+from datagen.sources.reading.cloud_parquet import HubParquet
 from filters.errors import nearest
-
-
-class HubParquet(CloudParquet):
-    """The Parquet files of a split; the key is the number of the row in it."""
-
-    def key(self, path: Path | str, row: int, before: int) -> str:
-        """Return the split and the number of the row."""
-        return f"{self._settings.split}#{before + row}"
 
 
 class HubSource:
