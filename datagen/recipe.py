@@ -29,10 +29,11 @@ class SourceSettings(Section):
     Attributes:
         name: recorded in every row.
         path: a folder of pictures, a table of paths or URLs (.csv, .jsonl, .parquet), Parquet files or a saved
-            `datasets` directory with an image column, WebDataset archives (.tar), stored conversations, or the name of
-            a data set on the Hugging Face hub.
+            `datasets` directory with an image column, WebDataset archives (.tar), stored conversations, the name of a
+            data set on the Hugging Face hub, or the URL of pictures or Parquet in a cloud (s3://, gs://, hf://).
         kind: how to read `path`: folder, table, parquet, dataset (a saved `datasets` directory), webdataset, hub,
-            conversations, or a class of your own as `package.module:Class`; `auto` decides by looking at it, once.
+            cloud, conversations, or a class of your own as `package.module:Class`; `auto` decides by looking at it,
+            once. Of a hub's Parquet only the rows that are used are fetched.
         column: the column with the image, path or URL; found by itself when it is named image, path, file_name or url.
             Of WebDataset archives, the extension of the pictures (`seg.png`); without it, all pictures.
         split: the split of a hub data set.

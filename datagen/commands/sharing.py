@@ -1,5 +1,6 @@
-"""The commands that hand rows on: `export` to trainers, `push` to the Hugging Face hub."""
+"""The commands that hand rows on: `export` to trainers, `push` to the hub and to clouds."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -22,7 +23,7 @@ def export(
             "or one of your own as module:Class; repeatable.",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The folder, new or that of an export.")] = None,
+    out: Annotated[str | None, typer.Option(help="The folder, new or that of an export; or s3://…, gs://….")] = None,
     state: Annotated[str, typer.Option(help="Which rows: kept, dropped or failed.")] = "kept",
     system: Annotated[
         str | None, typer.Option(help="A system message for every row; an empty one takes those of the rows away.")
@@ -54,18 +55,34 @@ def export(
         raise DatagenError("datagen export needs a run, --format and --out; or --check and a folder.")
     from datagen.exporters.writing.export import ExportOptions
     from datagen.exporters.writing.export import export as export_run
+    from datagen.files.clouds import is_cloud
     from datagen.records import STATES
     from filters.errors import nearest
 
     if state not in STATES:
         raise DatagenError(f"--state {state} is no state: {nearest(state, STATES)}.")
     options = ExportOptions(cast("Any", state), system, root, split, seed)
-    exported = export_run(run, format_, out, options)
+    folder = _beside(run) if is_cloud(out) else Path(out)
+    exported = export_run(run, format_, folder, options)
+    if is_cloud(out):
+        from datagen.publishing.cloud import publish
+
+        published = publish(folder, out)
+        shutil.rmtree(folder)
     for name, splits in exported.written.items():
         told = " + ".join(f"{count:,} {part}" for part, count in splits.items())
-        console.print(f"{name}: {told} of {exported.rows:,} {state} rows in {out / name}", soft_wrap=True)
-    console.print(f"  datagen export --check {pasteable(out)}   what trainers would stumble over", soft_wrap=True)
+        where = f"{published.url}/{name}" if is_cloud(out) else folder / name
+        console.print(f"{name}: {told} of {exported.rows:,} {state} rows in {where}", soft_wrap=True)
+    if not is_cloud(out):
+        console.print(
+            f"  datagen export --check {pasteable(folder)}   what trainers would stumble over", soft_wrap=True
+        )
     exported.check()
+
+
+def _beside(run: Path) -> Path:
+    """Return where an export waits on a disk until it is in the cloud: beside the run, so that it can go on."""
+    return run.absolute().with_name(f".{run.absolute().name}.export")
 
 
 def _check_export(folder: Path, root: str | None) -> None:
@@ -81,21 +98,30 @@ def _check_export(folder: Path, root: str | None) -> None:
 
 @app.command()
 def push(
-    run: Annotated[Path, typer.Argument(help="A run, or what datagen filter wrote.")],
-    repository: Annotated[str, typer.Argument(metavar="ORG/NAME", help="The data set on the hub; made if need be.")],
-    private: Annotated[bool, typer.Option("--private", help="Make it private, where it is made.")] = False,
-    revision: Annotated[str, typer.Option(help="The branch.")] = "main",
+    folder: Annotated[Path, typer.Argument(help="A run, what datagen filter wrote, or (to a cloud) an export.")],
+    target: Annotated[str, typer.Argument(metavar="ORG/NAME|URL", help="A data set on the hub, or s3://…, gs://….")],
+    private: Annotated[bool, typer.Option("--private", help="Make it private, where it is made on the hub.")] = False,
+    revision: Annotated[str, typer.Option(help="The branch on the hub.")] = "main",
 ) -> None:
-    """Upload the shards, the card and the manifest to the Hugging Face hub, in one commit.
+    """Publish shards, card and manifest on the Hugging Face hub, or in a cloud, so that no reader sees a mixture.
 
     The same command goes on where it was stopped: what was uploaded is not sent again.
     """
-    from datagen.hub import push as push_run
+    from datagen.files.clouds import is_cloud
     from datagen.pipeline.summary import console
 
-    pushed = push_run(run, repository, private=private, revision=revision)
-    if not pushed.uploaded:
-        console.print(f"{pushed.url} holds just this already.", soft_wrap=True)
-    else:
-        console.print(f"{pushed.uploaded:,} files, {pushed.bytes / 1e6:,.1f} MB, in {pushed.url}", soft_wrap=True)
-    console.print(f"  load_dataset({repository!r})['train']    in Python, with Hugging Face datasets", soft_wrap=True)
+    if is_cloud(target):
+        from datagen.publishing.cloud import publish
+
+        published = publish(folder, target)
+        console.print(_sent(published.uploaded, published.bytes, published.url), soft_wrap=True)
+        return
+    from datagen.publishing.hub import push as push_run
+
+    pushed = push_run(folder, target, private=private, revision=revision)
+    console.print(_sent(pushed.uploaded, pushed.bytes, pushed.url), soft_wrap=True)
+    console.print(f"  load_dataset({target!r})['train']    in Python, with Hugging Face datasets", soft_wrap=True)
+
+
+def _sent(count: int, size: int, url: str) -> str:
+    return f"{count:,} files, {size / 1e6:,.1f} MB, in {url}" if count else f"{url} holds just this already."

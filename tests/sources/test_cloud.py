@@ -1,11 +1,6 @@
 """Pictures in a cloud: memory:// in this process, and S3 on a server of its own."""
 
-import os
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import fsspec
@@ -13,44 +8,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import ROOT, FakeServer, MakeRecipe, free_port, picture
+from tests.clouds import memory_folder, s3_bucket
+from tests.conftest import FakeServer, MakeRecipe, picture
 from tests.sources.listing import IMAGE, failure_of, keys, listed, opened, read, sentence_of
-from tests.trainers.loaders import INSTALLED
 from tests.without_ray import run_here, states
 
 
 @pytest.fixture
 def memory() -> Iterator[str]:
-    """A folder in a file system that this process has in memory."""
-    system = fsspec.filesystem("memory")
-    yield "memory://photos"
-    with suppress(FileNotFoundError):
-        system.rm("/photos", recursive=True)
+    with memory_folder("photos") as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """A bucket of an S3 server on this machine."""
-    port = free_port()
-    environment = {**os.environ, "PYTHONPATH": str(INSTALLED / "moto")}
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    variables = {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-    }
-    with (
-        subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as server,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        while True:
-            with suppress(OSError), urllib.request.urlopen(variables["AWS_ENDPOINT_URL"]):
-                break
-        fsspec.filesystem("s3").mkdir("bucket")
-        yield "s3://bucket"
-        server.kill()
+    with s3_bucket() as url:
+        yield url
 
 
 def put(url: str, data: bytes) -> None:

@@ -44,7 +44,7 @@ class LocalHub:
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[LocalHub]:
     port = free_port()
-    command = [sys.executable, "-m", "tests.hub.server", str(port)]
+    command = [sys.executable, "-m", "tests.publishing.hub.server", str(port)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == b"ready\n"

@@ -1,4 +1,4 @@
-"""`datagen push`: a product on the Hugging Face hub, in one commit, so that a reader sees the old one or the new one.
+"""A product on the Hugging Face hub, in one commit, so that a reader sees the old one or the new one.
 
 What is large is uploaded before the commit and known by its SHA-256, so that an upload that was stopped goes on. The
 token is that of `hf auth login` or `HF_TOKEN`.

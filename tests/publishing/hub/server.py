@@ -1,6 +1,6 @@
 """A small Hugging Face hub of data sets: enough of its API that `huggingface_hub` and `datasets` list, read and commit.
 
-`python -m tests.hub.server PORT`; everything is in memory. `GET /control` tells what was sent and served, `POST /control` sets faults.
+`python -m tests.publishing.hub.server PORT`; everything is in memory. `GET /control` tells what was sent and served, `POST /control` sets faults.
 What is not needed by the clients here (models, pull requests, Xet) is not there.
 """  # noqa: E501
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from datagen.errors import DatagenError
-from datagen.hub import push
+from datagen.publishing.hub import push
 from datagen.store.manifest import read_manifest
 from tests.exporters.rows import judged, wild_row
-from tests.hub.conftest import LocalHub
+from tests.publishing.hub.conftest import LocalHub
 
 pytestmark = pytest.mark.slow
 

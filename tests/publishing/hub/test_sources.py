@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from tests.conftest import FakeServer
-from tests.hub.conftest import LocalHub
 from tests.jicvqa.conftest import SMALL, rows_of, write_parquet
+from tests.publishing.hub.conftest import LocalHub
 from tests.without_ray import states
 
 pytestmark = pytest.mark.slow
