@@ -69,9 +69,9 @@ FAULTS: Mapping[str, Fault] = _read()
 def consequences(fault: str, shape: str) -> str:
     """Return what the trainers that read a shape do with a fault; those that do the same are named together.
 
-    >>> consequences("ends_with_question", "sharegpt")
-    'LLaMA-Factory: empties the row and trains on; ms-swift: deletes the row; NeMo Automodel: trains on the turns in that order'
-    """  # noqa: E501
+    >>> consequences("text_not_string", "sharegpt")
+    'LLaMA-Factory: stops; ms-swift: deletes the row; NeMo Automodel: trains on another row instead'
+    """
     then = FAULTS[fault].then
     known = [trainer for trainer in READERS.get(shape, ()) if trainer in then]
     said = dict.fromkeys(then[trainer] for trainer in known)

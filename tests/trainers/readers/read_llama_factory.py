@@ -1,4 +1,4 @@
-"""LLaMA-Factory: `dataset_info.json` through its parser, loader, converter, and the check of its multimodal plugin."""
+"""LLaMA-Factory: `dataset_info.json` through its parser, loader and converter, and the check of its plugin."""
 
 import sys
 from types import SimpleNamespace
@@ -23,6 +23,8 @@ def rows(folder, name):
     training = SimpleNamespace(local_process_index=0, dataloader_num_workers=0)
     plugin = BasePlugin(image_token="<image>", video_token=None, audio_token=None)
     for row in _load_single_dataset(about, model, data, training):
+        if len(row["_prompt"]) % 2 != 1 or len(row["_response"]) != 1:
+            continue  # as `SupervisedDatasetProcessor.preprocess_dataset` drops what the converter has emptied
         messages = row["_prompt"] + row["_response"]
         plugin._validate_messages(messages, row["_images"] or [], [], [])
         system = [("system", row["_system"])] if row["_system"] else []
