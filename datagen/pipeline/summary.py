@@ -39,6 +39,7 @@ def print_summary(outcome: Outcome) -> None:
         console.print(f"  datagen explain {pasted} {example['id'][:8]}   how one image came to its end", soft_wrap=True)
     if counts["failed"]:
         console.print("  the same command with --retry-failed   to try the failed images again")
+    console.print(f"  datagen export {pasted} --format llava --out exports   for a trainer", soft_wrap=True)
     console.print(f"  {load_call(directory)}    in Python, with Hugging Face datasets", soft_wrap=True)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, ChainableUndefined
 
 from datagen.files.plain_names import plain_names
 from datagen.records import STATES
@@ -87,7 +87,8 @@ def card(manifest: Mapping[str, Any], out: Path, folders: Mapping[str, str]) -> 
 
 
 def _environment() -> Environment:
-    environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 (it is Markdown)
+    # What a manifest of an earlier version does not say is left empty: a card never stops a cut.
+    environment = Environment(undefined=ChainableUndefined, autoescape=False)  # noqa: S701 (it is Markdown)
     environment.filters["commas"] = "{:,}".format
     environment.filters["cell"] = lambda value: " ".join(str(value).split()).replace("|", "\\|")
     return environment

@@ -18,6 +18,9 @@ from datagen.errors import AccountingError, DatagenError
 from datagen.exporters import EXPORTERS
 from datagen.exporters.writing.conversation import RowError, conversation_of
 from datagen.exporters.writing.export import ExportOptions, export
+from datagen.pipeline.filtering import filter_rows
+from datagen.recipe import Output
+from datagen.store.policies import read_policy
 from tests.conftest import ROOT, called
 from tests.exporters.rows import judged, wild_row
 from tests.trainers.loaders import kept_rows
@@ -134,6 +137,19 @@ def test_one_such_row_is_left_out_and_the_others_are_there(tmp_path: Path) -> No
     exported = export(run, OF_ANY_ROW, tmp_path / "out")
     assert exported.left_out == {name: {"tag_in_text": 1} for name in OF_ANY_ROW}
     assert exported.written == {name: {"train": 2} for name in OF_ANY_ROW}
+
+
+def test_a_conversation_whose_picture_was_named_by_a_path_does_not_go_out_without_it(tmp_path: Path) -> None:
+    """`datagen filter` keeps the text of JSON alone, and a row about a picture is no row without it."""
+    texts = (("user", "何の花ですか？"), ("assistant", "桜の花です。"))
+    said = [{"role": role, "content": text} for role, text in texts]
+    rows = [{"id": "1", "image": "a.jpg", "messages": said}, {"id": "2", "messages": said}]
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps(it) + "\n" for it in rows), encoding="utf-8")
+    filter_rows(source, read_policy("light"), tmp_path / "judged", Output())
+    exported = export(tmp_path / "judged", ["llava"], tmp_path / "out")
+    assert exported.written == {"llava": {"train": 1}}
+    assert exported.left_out == {"llava": {"picture_missing": 1}}
 
 
 def test_a_system_message_is_set_taken_away_or_refused_by_name(tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ def test_llama_factory_loses_the_row_and_the_others_train_on_it(
 
 
 @pytest.mark.parametrize(
-    ("fault", "turns"), [("text_not_string", NULL), ("role_unknown", [("human", "<image>\n何？"), ("critic", "桜です。")])]
+    ("fault", "turns"),
+    [("text_not_string", NULL), ("role_unknown", [("human", "<image>\n何？"), ("critic", "桜です。")])],
 )
 def test_ms_swift_deletes_the_row(fault: str, turns: Turns, clean: Path, tmp_path: Path) -> None:
     folder = with_bad_row(clean, tmp_path / "export", turns)
