@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
-from jinja2 import Environment, ChainableUndefined
+from jinja2 import ChainableUndefined, Environment
 
 from datagen.files.plain_names import plain_names
 from datagen.records import STATES
