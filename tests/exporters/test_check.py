@@ -401,12 +401,17 @@ def test_a_planted_fault_is_found_where_it_is(fault: str, plant: Plant, clean: P
     shutil.copytree(clean, folder)
     meta = folder / "internvl" / "meta.json"
     meta.write_text(meta.read_text().replace(str(clean), str(folder)))
-    assert not check(folder).counts
     plant(folder)
     found = check(folder)
     assert fault in found.counts
     assert found.places[fault][0].where
     assert all(shape in READERS for shape in {place.shape for places in found.places.values() for place in places})
+
+
+def test_in_a_clean_export_nothing_is_found(clean: Path) -> None:
+    found = check(clean)
+    assert not found.counts
+    assert found.rows == 24 * len(EXPORTERS.shipped) + 24  # two turns a row make more samples of Energon
 
 
 def test_every_kind_of_fault_has_a_plant() -> None:

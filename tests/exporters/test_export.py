@@ -311,12 +311,14 @@ def test_a_kill_while_the_formats_appear_loses_nothing(
     class Killed(BaseException):
         pass
 
-    owner, name = {
-        "finish": (Path, "unlink"),
-        "rename": (Path, "rename"),
-        "manifest": (sys.modules["datagen.exporters.writing.export"], "write_json"),
-    }[moment]
-    real = getattr(owner, name)
+    modules = [sys.modules[f"datagen.exporters.writing.{name}"] for name in ("export", "work")]
+    owners: dict[str, tuple[list[Any], str]] = {
+        "finish": ([Path], "unlink"),
+        "rename": ([Path], "rename"),
+        "manifest": (modules, "write_json"),
+    }
+    found, name = owners[moment]
+    real = getattr(found[0], name)
     survived = 0  # calls of the function before the kill
     left = 0
 
@@ -330,7 +332,8 @@ def test_a_kill_while_the_formats_appear_loses_nothing(
     while survived < 100:
         left = survived
         with monkeypatch.context() as patched:
-            patched.setattr(owner, name, dies)
+            for owner in found:
+                patched.setattr(owner, name, dies)
             try:
                 export(single, ALL, tmp_path / "out", options)
                 break
