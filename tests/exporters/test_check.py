@@ -450,8 +450,9 @@ def test_a_root_says_where_the_pictures_of_a_foreign_set_are(clean: Path, tmp_pa
 
 
 def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatagenError, match="--check"):
-        check(tmp_path)
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(DatagenError, match="--check"):
+            check(folder)
 
 
 def test_texts_that_stand_for_themselves_are_no_false_alarm(tmp_path: Path) -> None:

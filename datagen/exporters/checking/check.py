@@ -17,6 +17,7 @@ from datagen.exporters.checking.rows import Rows
 from datagen.exporters.checking.tar_data import faults_in_tars
 from datagen.progress import counted
 from datagen.sources.folder import files_below
+from datagen.store.manifest import FOLDERS
 
 SHOWN = 5
 """How many places of a fault are kept."""
@@ -44,12 +45,16 @@ def check(folder: Path, roots: Sequence[Path] = ()) -> Checked:
     """Look for everything that would keep trainers from reading a data set as it is meant.
 
     Args:
-        folder: an export, or a data set of these formats from elsewhere; a file will do.
+        folder: an export, or a data set of these formats from elsewhere; a file will do, and of a run its kept rows.
         roots: where pictures are looked for, before the folders of the files.
 
     Raises:
         DatagenError: there are no files of data.
     """
+    if not folder.exists():
+        raise DatagenError(f"--check {folder}: there is no such folder or file.")
+    if (folder / "run.json").exists():
+        folder = folder / FOLDERS["kept"]
     files = _files(folder)
     if not files:
         raise DatagenError(f"--check {folder}: there is no {', '.join(_SUFFIXES)}; give the folder of a data set.")
