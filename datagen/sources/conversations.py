@@ -23,6 +23,7 @@ from datagen.sources.reading.cells import holds, pictures_in
 from datagen.sources.reading.conversation_files import find_conversations, is_parquet
 from datagen.sources.reading.json_conversations import located_conversations, read_conversation
 from datagen.sources.reading.locations import Locations
+from datagen.sources.reading.message_shapes import pictures_of
 from datagen.sources.reading.row_groups import ColumnReader
 from datagen.sources.reading.stored_conversations import fault_of, id_of, messages_of
 
@@ -60,12 +61,13 @@ class ConversationsSource:
         path = Path(os.fsdecode(entry.path))
         if not is_parquet(path):
             row = await asyncio.to_thread(read_conversation, path, entry.row, entry.row_group)
-            return Loaded((), _messages(row), _caption(row))
+            pictures = await self._locations.read_all(pictures_of(row), path.parent)
+            return Loaded(pictures, _messages(row), _caption(row))
         try:
             row, cells = await asyncio.to_thread(self._row, path, entry)
         except (OSError, pa.ArrowException) as error:
             raise Failure("unreadable", f"{entry.key}: {error}") from error
-        pictures: tuple[bytes, ...] = ()
+        pictures = ()
         for cell in cells:
             pictures += await self._locations.read_all(pictures_in(cell), path.parent)
         return Loaded(pictures, _messages(row), _caption(row))

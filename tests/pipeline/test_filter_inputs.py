@@ -145,17 +145,17 @@ UNREADABLE = {
     "brackets without end": ('{"a":' * 100_000, "it is no JSON"),
     "a number of 5000 digits": ('{"id": "a", "n": ' + "1" * 5000 + "}", "it is no JSON"),
     "no answer": ({"id": "a", "question": "何？"}, "no question with an answer"),
-    "content in pieces": (
-        {"id": "a", "messages": [{"role": "user", "content": [{"type": "text", "text": "何？"}]}]},
+    "content in pieces of another kind": (
+        {"id": "a", "messages": [{"role": "user", "content": [{"type": "video", "video": "a.mp4"}]}]},
         "the content of message 0 is a list; needed is a text",
     ),
-    "from and value": (
-        {"id": "a", "messages": [{"from": "human", "value": "何？"}]},
-        "message 0 has from, value; needed are role and content",
+    "from without value": (
+        {"id": "a", "messages": [{"from": "human", "text": "何？"}]},
+        "message 0 has from, text; needed are role and content",
     ),
     "roles of another format": (
-        {"id": "a", "messages": [{"role": "human", "content": "何？"}, {"role": "gpt", "content": "桜。"}]},
-        "no message has the role assistant, whose answers are judged; the roles are gpt, human",
+        {"id": "a", "conversations": [{"from": "student", "value": "何？"}, {"from": "teacher", "value": "桜。"}]},
+        "no message has the role assistant, whose answers are judged; the roles are student, teacher",
     ),
     "messages as a text": ({"id": "a", "messages": "何？"}, "messages is a text"),
     "a message as a text": ({"id": "a", "messages": ["何？"]}, "message 0 is a text"),
@@ -176,6 +176,49 @@ def test_a_line_that_cannot_be_judged_fails_alone_and_says_why(fault: str, first
     (row,) = (row for row in rows_of(tmp_path / "out") if row["state"] == "failed")
     assert message in row["error"]["message"]
     assert row["record"] == bad.decode("utf-8", "replace")
+
+
+SHAPES: dict[str, list[dict[str, Any]]] = {
+    "LLaVA": [
+        {
+            "id": str(number),
+            "image": "a.jpg",
+            "conversations": [{"from": "human", "value": "<image>\n何？"}, {"from": "gpt", "value": answer}],
+        }
+        for number, answer in enumerate(("桜です。", "桜です。ほかに何が見えますか？"))
+    ],
+    "ShareGPT without ids": [
+        {"conversations": [{"from": "human", "value": "何？"}, {"from": "gpt", "value": answer}]}
+        for answer in ("桜です。", "桜です。ほかに何が見えますか？")
+    ],
+    "blocks": [
+        {
+            "id": str(number),
+            "images": ["a.jpg"],
+            "messages": [
+                {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "何？"}]},
+                {"role": "assistant", "content": [{"type": "text", "text": answer}]},
+            ],
+        }
+        for number, answer in enumerate(("桜です。", "桜です。ほかに何が見えますか？"))
+    ],
+    "FineVision": [
+        {"id": str(number), "texts": [{"user": "何？", "assistant": answer}]}
+        for number, answer in enumerate(("桜です。", "桜です。ほかに何が見えますか？"))
+    ],
+}
+
+
+@pytest.mark.parametrize("array", [True, False])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_shapes_of_other_formats_are_read_as_messages(shape: str, array: bool, tmp_path: Path) -> None:
+    text = json.dumps(SHAPES[shape], indent=1) if array else "\n".join(map(json.dumps, SHAPES[shape]))
+    (tmp_path / "in.json").write_text(text, encoding="utf-8")
+    manifest = filtered(tmp_path / "in.json", tmp_path / "out")
+    assert manifest["counts"] == {"inputs": 2, "kept": 1, "dropped": 1, "failed": 0}
+    kept = next(row for row in rows_of(tmp_path / "out") if row["state"] == "kept")
+    said = [(message["role"], message["content"]) for message in kept["messages"]]
+    assert said == [("user", "何？"), ("assistant", "桜です。")]
 
 
 REFUSED: dict[str, tuple[str, bytes, str]] = {

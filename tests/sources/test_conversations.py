@@ -116,3 +116,23 @@ def test_stored_conversations_are_judged_by_a_model_and_every_row_is_accounted_f
     assert one["messages"] == MESSAGE_LIST
     assert [score["name"] for score in one["scores"]] == ["faithfulness"]
     assert "回答1：赤です。" in one["calls"][0]["request"]
+
+
+def test_pictures_that_json_names_are_read_from_beside_the_file_and_the_tags_are_gone(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for number in range(2):
+        (tmp_path / "images" / f"{number}.jpg").write_bytes(picture(number))
+    turns = [{"from": "human", "value": "<image>\n<image>\n何？"}, {"from": "gpt", "value": "桜です。"}]
+    rows = [
+        {"id": "two", "image": ["images/0.jpg", "images/1.jpg"], "conversations": turns},
+        {"id": "gone", "image": "images/2.jpg", "conversations": turns},
+    ]
+    (tmp_path / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
+    source = source_of(tmp_path / "rows.json")
+    two, gone = source.entries()
+    found = asyncio.run(source.read(two))
+    assert found.pictures == (picture(0), picture(1))
+    assert [message.content for message in found.messages] == ["何？", "桜です。"]
+    with pytest.raises(Failure) as caught:
+        asyncio.run(source.read(gone))
+    assert caught.value.failure_class == "unreadable"

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.records import MESSAGES
+from datagen.sources.reading.message_shapes import as_row
 from datagen.sources.reading.stored_conversations import (
     FAULT,
     NEEDED,
@@ -108,8 +109,7 @@ def read_conversation(source: Path, start: int, size: int) -> dict[str, Any]:
         item = _read("row", file.read(size).decode("utf-8", "surrogateescape"))
     if item.fault:
         raise Failure("bad_row", item.fault)
-    document: dict[str, Any] = item.document
-    return document
+    return as_row(item.document)
 
 
 def _rows(source: Path, prefix: str) -> Iterator[dict[str, Any]]:
@@ -117,19 +117,20 @@ def _rows(source: Path, prefix: str) -> Iterator[dict[str, Any]]:
     usable = False
     for item in json_items(source):
         first = first or item
-        usable = usable or (not item.fault and has_conversations(item.document))
+        usable = usable or (not item.fault and has_conversations(as_row(item.document, item.name)))
         yield _row(item, prefix)
     if not usable:
         raise DatagenError(_refusal(source, first))
 
 
 def _row(item: Item, prefix: str) -> dict[str, Any]:
-    fault = item.fault or fault_of(item.document)
-    row_id = id_of(item.document) if not item.fault else None
-    caption = item.document.get("caption") if not fault else None
+    row = as_row(item.document, prefix + item.name) if not item.fault else {}
+    fault = item.fault or fault_of(row)
+    row_id = id_of(row)
+    caption = row.get("caption") if not fault else None
     return {
         "id": row_id if row_id and _is_unicode(row_id) else prefix + item.name,
-        "messages": [{key: message[key] for key in ("role", "content")} for message in messages_of(item.document)]
+        "messages": [{key: message[key] for key in ("role", "content")} for message in messages_of(row)]
         if not fault
         else None,
         "caption": caption if isinstance(caption, str) and _is_unicode(caption) else None,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-NEEDED = "id and messages, or id, question and answer"
+NEEDED = "id and messages, or id, question and answer (in JSON also conversations of from and value)"
 FAULT = "datagen.fault"
 """A column that says why a row could not be read; it is in no shard."""
 _NAMES = {str: "text", list: "list", dict: "object", int: "number", float: "number", bool: "truth value"}
