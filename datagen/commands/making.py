@@ -87,8 +87,8 @@ def filter_(
 ) -> None:
     """Judge stored conversations by a policy, with no model call, and cut them anew.
 
-    INPUT is a run's directory, Parquet or JSON with id and messages, or id, question and answer; JSON may also be in the
-    shape of ShareGPT, LLaVA, OpenAI or FineVision. Whole numbers as ids become text, and other columns are kept.
+    INPUT is a run's directory, Parquet or JSON with id and messages, or id, question and answer; JSON may also be in
+    the shape of ShareGPT, LLaVA, OpenAI or FineVision. Whole numbers as ids become text, and other columns are kept.
     """
     from datagen.pipeline.filtering import filter_rows
     from datagen.pipeline.summary import check_outcome, console, print_counts
