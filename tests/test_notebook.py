@@ -38,7 +38,7 @@ def test_the_notebook_runs_in_a_live_kernel(tiny_server: TinyServer, monkeypatch
     assert previewed.count("<img ") == 3
     assert "12 inputs = " in run
     assert "'role': 'assistant'" in rows
-    assert "train-00000.parquet" in exported
+    assert "'llava': {'train': " in exported
     assert "question_in_answer" in report
     assert "dropped" in dropped
     assert "newly kept" in difference

@@ -78,7 +78,7 @@ def card(manifest: Mapping[str, Any], out: Path, folders: Mapping[str, str]) -> 
             folders=filled,
             stages=recipe.get("stages") or [],
             engines=recipe.get("engines") or {},
-            rules=_rules(manifest["policy"]["rules"], found),
+            rules=_rules(manifest["policy"].get("rules") or [], found),
             judged=max(counts["kept"] + counts["dropped"], 1),
             licences=licences or {"": counts["kept"]},
         )
