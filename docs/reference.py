@@ -1,4 +1,4 @@
-"""Writes docs/data.md and docs/recipe.md from the schema and the models: `python -m docs.reference`."""
+"""Writes docs/data.md, docs/recipe.md and docs/prompts.md from the code: `python -m docs.reference`."""
 
 import inspect
 import re
@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from datagen import engine_settings, failures, recipe, records
-from prompts import Prompt
+from prompts import Prompt, load_prompt, prompt_names
 from prompts.prompt import Answer, Sampling
 
 _HERE = Path(__file__).parent
@@ -121,6 +121,31 @@ rules:
 """
 
 
+_PROMPTS = """\
+# The prompts, with what they send
+
+*This page is written from `prompts/` by `python -m docs.reference`; a test keeps it so.*
+
+出荷時のプロンプトの一覧です。一つの目的に一つのファイルがあり、レシピの`stages`に名前で書きます。
+どの質問応答のプロンプトも、答えに質問や聞き返しを含めることを禁じています。`reads_as`は答えの読み方です
+（`caption`は説明文、`turn`は一組の質問と答え、`dialogue`は対話全体、`score`は採点）。
+
+Every prompt is one file in `prompts/`, and a stage of a recipe names it. All that make answers forbid asking back. A
+prompt of your own is named by the path of its file; [recipe.md](recipe.md#a-prompt-file) has its fields.
+
+| prompt | purpose | reads_as |
+| --- | --- | --- |
+{rows}
+
+{prompts}
+"""
+_ASKED: dict[str, Any] = {
+    "turn": 1,
+    "caption": "公園の池に、二羽の白鳥が浮かんでいます。",
+    "turns": [{"question": "鳥は何羽いますか？", "answer": "二羽います。"}],
+}
+
+
 def data_page() -> str:
     """Return docs/data.md."""
     return _DATA.format(
@@ -163,6 +188,22 @@ def recipe_page() -> str:
         prompt=_fields(Prompt),
         prompt_sections=_sections({"answer": Answer, "sampling": Sampling}),
     )
+
+
+def prompts_page() -> str:
+    """Return docs/prompts.md: every shipped prompt with the request that it makes."""
+    prompts = [load_prompt(name) for name in prompt_names()]
+    rows = "\n".join(f"| [`{it.name}`](#{it.name}) | {_cell(it.purpose)} | {it.answer.reads_as} |" for it in prompts)
+    return _PROMPTS.format(rows=rows, prompts="\n\n".join(map(_prompt, prompts)))
+
+
+def _prompt(prompt: Prompt) -> str:
+    asked = prompt.render(**_ASKED, focus=next(iter(prompt.focuses), ""))
+    again = prompt.render(**{**_ASKED, "turn": 2}, focus=next(iter(prompt.focuses[1:]), ""))
+    system = f"system: {prompt.system}\n\n" if prompt.system else ""
+    more = "" if again == asked else f"\n\nAsked again in the same conversation:\n\n```text\n{again}\n```"
+    sampling = ", ".join(f"{name} {value}" for name, value in prompt.sampling.model_dump(exclude_none=True).items())
+    return f"## {prompt.name}\n\nVersion {prompt.version}; {sampling}.\n\n```text\n{system}{asked}\n```{more}"
 
 
 def _sections(models: dict[str, type[BaseModel]]) -> str:
@@ -264,3 +305,4 @@ def _cell(text: str | None) -> str:
 if __name__ == "__main__":
     (_HERE / "data.md").write_text(data_page(), encoding="utf-8")
     (_HERE / "recipe.md").write_text(recipe_page(), encoding="utf-8")
+    (_HERE / "prompts.md").write_text(prompts_page(), encoding="utf-8")

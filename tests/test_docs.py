@@ -2,11 +2,13 @@
 
 import pytest
 
-from docs.reference import data_page, recipe_page
+from docs.reference import data_page, prompts_page, recipe_page
 from tests.conftest import ROOT
 
 
-@pytest.mark.parametrize(("name", "made"), [("data.md", data_page()), ("recipe.md", recipe_page())])
+@pytest.mark.parametrize(
+    ("name", "made"), [("data.md", data_page()), ("recipe.md", recipe_page()), ("prompts.md", prompts_page())]
+)
 def test_a_page_is_the_one_that_the_code_makes(name: str, made: str) -> None:
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == made, "run python -m docs.reference"
 

@@ -92,6 +92,13 @@ def test_a_prompt_of_ones_own_is_named_by_its_path(tmp_path: Path) -> None:
     assert load_prompt(str(tmp_path / "mine.yml")) == prompt
 
 
+@pytest.mark.parametrize("name", [name for name in prompt_names() if name != "faithfulness"])
+def test_every_prompt_that_makes_answers_forbids_asking_back(name: str) -> None:
+    prompt = load_prompt(name)
+    forbidden = "質問や呼びかけ" if prompt.answer.reads_as == "caption" else "質問や聞き返し、申し出を含めません"
+    assert forbidden in prompt.render(turn=1, focus="色", caption="桜。")
+
+
 def test_text_is_not_escaped_as_html() -> None:
     prompt = Prompt.model_validate(GOOD)
     assert prompt.render(caption="<b>&「桜」").startswith("<b>&「桜」")
@@ -102,7 +109,7 @@ def test_text_is_not_escaped_as_html() -> None:
 )
 def test_an_unknown_prompt_names_those_that_ship(name: str) -> None:
     message = sentence_of(name)
-    assert "caption, dialogue, dialogue_from_caption, " in message
+    assert "caption, caption_short, colour_and_attribute, " in message
     if name == "qestion_answer":
         assert "did you mean 'question_answer'?" in message
 
