@@ -23,11 +23,11 @@ from datagen.sources.reading.cells import holds, pictures_in
 from datagen.sources.reading.conversation_files import find_conversations, is_parquet
 from datagen.sources.reading.json_conversations import located_conversations, read_conversation
 from datagen.sources.reading.locations import Locations
-from datagen.sources.reading.message_shapes import pictures_of
+from datagen.sources.reading.message_shapes import SHAPES, as_row, pictures_of
 from datagen.sources.reading.row_groups import ColumnReader
 from datagen.sources.reading.stored_conversations import fault_of, id_of, messages_of
 
-_TEXTS = ("id", "messages", "question", "answer", "caption")
+_TEXTS = ("id", *SHAPES, "question", "answer", "caption")
 
 
 class ConversationsSource:
@@ -70,7 +70,8 @@ class ConversationsSource:
         pictures = ()
         for cell in cells:
             pictures += await self._locations.read_all(pictures_in(cell), path.parent)
-        return Loaded(pictures, _messages(row), _caption(row))
+        read = as_row({**row, "images": bool(pictures)})
+        return Loaded(pictures, _messages(read), _caption(row))
 
     async def close(self) -> None:
         """Let go of files and connections."""

@@ -209,6 +209,13 @@ SHAPES: dict[str, list[dict[str, Any]]] = {
 }
 
 
+NOTHING: dict[str, dict[str, Any]] = {
+    "LLaVA": {"conversations": []},
+    "blocks": {"messages": []},
+    "FineVision": {"texts": []},
+}
+
+
 @pytest.mark.parametrize("array", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_shapes_of_other_formats_are_read_as_messages(shape: str, array: bool, tmp_path: Path) -> None:
@@ -219,6 +226,19 @@ def test_the_shapes_of_other_formats_are_read_as_messages(shape: str, array: boo
     kept = next(row for row in rows_of(tmp_path / "out") if row["state"] == "kept")
     said = [(message["role"], message["content"]) for message in kept["messages"]]
     assert said == [("user", "何？"), ("assistant", "桜です。")]
+
+
+@pytest.mark.parametrize("shape", [name for name in SHAPES if name != "ShareGPT without ids"])
+def test_the_shapes_of_other_formats_are_read_from_parquet_with_their_columns(shape: str, tmp_path: Path) -> None:
+    rows = [{**row, "mine": number} for number, row in enumerate(SHAPES[shape])]
+    pq.write_table(pa.Table.from_pylist([*rows, {**rows[0], "id": "none", **NOTHING[shape]}]), tmp_path / "in.parquet")
+    manifest = filtered(tmp_path / "in.parquet", tmp_path / "out")
+    assert manifest["counts"] == {"inputs": 3, "kept": 1, "dropped": 1, "failed": 1}
+    kept = next(row for row in rows_of(tmp_path / "out") if row["state"] == "kept")
+    assert [(it["role"], it["content"]) for it in kept["messages"]] == [("user", "何？"), ("assistant", "桜です。")]
+    assert kept["mine"] == 0
+    (failed,) = (row for row in rows_of(tmp_path / "out") if row["state"] == "failed")
+    assert failed["id"] == "none"
 
 
 REFUSED: dict[str, tuple[str, bytes, str]] = {
@@ -494,9 +514,9 @@ def test_ids_become_text_and_what_is_no_id_fails(kind: str, tmp_path: Path) -> N
 
 MESSAGES: dict[str, tuple[Any, str]] = {
     "JSON in a text": (pa.array(['[{"role": "user"}]'] * 2), "messages is a text"),
-    "from and value": (pa.array([[{"from": "human", "value": "a"}]] * 2), "message 0 has from, value"),
-    "content in pieces": (
-        pa.array([[{"role": "user", "content": [{"type": "text", "text": "a"}]}]] * 2),
+    "from without value": (pa.array([[{"from": "human", "text": "a"}]] * 2), "message 0 has from, text"),
+    "content in pieces of another kind": (
+        pa.array([[{"role": "user", "content": [{"type": "video", "text": "a"}]}]] * 2),
         "the content of message 0 is a list",
     ),
     "maps": (

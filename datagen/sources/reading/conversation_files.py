@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from datagen.errors import DatagenError
 from datagen.sources.folder import files_below
 from datagen.sources.reading.json_conversations import json_as_parquet
+from datagen.sources.reading.parquet_conversations import is_in_another_shape, with_messages
 from datagen.sources.reading.stored_conversations import NEEDED, has_conversations
 
 _PARQUET = b"PAR1"
@@ -55,16 +56,28 @@ def find_conversations(source: Path) -> list[Path]:
 
 
 def as_parquet(files: list[Path], scratch: Path) -> list[Path]:
-    """Return files that `find_conversations` found as Parquet files.
+    """Return files that `find_conversations` found as Parquet files with `messages`, or questions and answers.
 
     Raises:
         DatagenError: JSON has no conversations.
     """
     if is_parquet(files[0]):
-        return files
+        return [_with_messages(path, scratch / f"input-{number}.parquet") for number, path in enumerate(files)]
     path = scratch / "input.parquet"
     json_as_parquet(files, path)
     return [path]
+
+
+def is_as_it_will_be(files: list[Path]) -> bool:
+    """Whether `as_parquet` leaves files that `find_conversations` found as they are."""
+    return is_parquet(files[0]) and not any(is_in_another_shape(pq.read_schema(path)) for path in files)
+
+
+def _with_messages(path: Path, made: Path) -> Path:
+    if not is_in_another_shape(pq.read_schema(path)):
+        return path
+    with_messages(path, made)
+    return made
 
 
 def refuse_overlap(out: Path, *inputs: Path) -> None:
@@ -124,7 +137,7 @@ def _check_columns(path: Path) -> None:
         names = pq.read_schema(path).names
     except (OSError, pa.ArrowException) as error:
         raise DatagenError(f"{path} is no readable Parquet file: {error}") from error
-    if not has_conversations(names):
+    if not has_conversations(names) and not ("id" in names and is_in_another_shape(pq.read_schema(path))):
         raise DatagenError(f"{path} has the columns {', '.join(names)}; needed are {NEEDED}.")
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise DatagenError(f"{path} has two columns named '{repeated}'; rename one of them.")
