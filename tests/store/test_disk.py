@@ -91,7 +91,8 @@ def test_a_disk_that_fills_up_at_any_moment_is_a_sentence_and_nothing_is_paid_tw
         assert shard_digests(disk.path / "out") == expected, f"{size} KiB"
         after = fake_server.statistics()["by_seed"]
         repeated = [seed for seed, count in after.items() if count - before.get(seed, 0) > 1]
-        assert len(repeated) <= 2 * 3, f"{size} KiB"
+        # Three calls each: of the row that could not be written, and of the two conversations under way beside it.
+        assert len(repeated) <= 3 * 3, f"{size} KiB"
         disk.unmount()
     assert shard_digests(disk.path / "out") == expected
     assert len(sentences) >= 3  # at the start, at the parts, at the cut
