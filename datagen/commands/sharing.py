@@ -2,12 +2,16 @@
 
 import shutil
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from datagen.console import pasteable
 from datagen.errors import DatagenError
+from filters.registry import shipped_members
+
+if TYPE_CHECKING:
+    from datagen.publishing import Published
 
 app = typer.Typer()
 
@@ -19,8 +23,7 @@ def export(
         list[str] | None,
         typer.Option(
             "--format",
-            help="llava, llava_lines, internvl, sharegpt, messages, finevision, webdataset, energon, energon_chatml, "
-            "or one of your own as module:Class; repeatable.",
+            help=f"{', '.join(shipped_members('datagen.exporters'))}, or one of your own as module:Class; repeatable.",
         ),
     ] = None,
     out: Annotated[str | None, typer.Option(help="The folder, new or that of an export; or s3://…, gs://….")] = None,
@@ -113,15 +116,15 @@ def push(
     if is_cloud(target):
         from datagen.publishing.cloud import publish
 
-        published = publish(folder, target)
-        console.print(_sent(published.uploaded, published.bytes, published.url), soft_wrap=True)
+        console.print(_sent(publish(folder, target)), soft_wrap=True)
         return
     from datagen.publishing.hub import push as push_run
 
-    pushed = push_run(folder, target, private=private, revision=revision)
-    console.print(_sent(pushed.uploaded, pushed.bytes, pushed.url), soft_wrap=True)
+    console.print(_sent(push_run(folder, target, private=private, revision=revision)), soft_wrap=True)
     console.print(f"  load_dataset({target!r})['train']    in Python, with Hugging Face datasets", soft_wrap=True)
 
 
-def _sent(count: int, size: int, url: str) -> str:
-    return f"{count:,} files, {size / 1e6:,.1f} MB, in {url}" if count else f"{url} holds just this already."
+def _sent(published: "Published") -> str:
+    if not published.uploaded:
+        return f"{published.url} holds just this already."
+    return f"{published.uploaded:,} files, {published.bytes / 1e6:,.1f} MB, in {published.url}"

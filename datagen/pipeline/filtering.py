@@ -18,7 +18,12 @@ from datagen.errors import DatagenError, InterruptedRunError
 from datagen.executors import FEW_ROWS, mapped, suited
 from datagen.recipe import Output
 from datagen.records import SCHEMA_VERSION
-from datagen.sources.reading.conversation_files import as_parquet, find_conversations, is_as_it_will_be, refuse_overlap
+from datagen.sources.reading.conversation_files import (
+    as_parquet,
+    find_conversations,
+    needs_no_conversion,
+    refuse_overlap,
+)
 from datagen.sources.reading.merged_schema import as_merged, merged_schema
 from datagen.sources.reading.stored_conversations import FAULT
 from datagen.store.cut import cut
@@ -60,7 +65,7 @@ def filter_rows(source: Path, policy: Policy, out: Path, output: Output) -> dict
                 return _filter_run(RunDirectory(source.absolute()), policy, directory.path, output)
         files = find_conversations(source)
         refuse_overlap(out, *files)
-        schema = _output_schema(files) if is_as_it_will_be(files) else None  # refused before anything is written
+        schema = _output_schema(files) if needs_no_conversion(files) else None  # refused before anything is written
         few = sum(path.stat().st_size for path in files) <= _FEW_BYTES
         with directory.locked(), suited(few=few):
             claim_output(directory.path)

@@ -1,14 +1,14 @@
 """Publishing into a cloud: s3://, gs:// and whatever else fsspec knows.
 
-Every version has a folder of its own, named by the digest of its manifest; when all its files are there, one file beside the
-folders is replaced, `manifest.json` or, for exports, `export.json`, in which every path begins with that folder. A reader who
-begins with that file finds one version, whole. The version before stays for those who are reading it; older ones go.
-"""  # noqa: E501
+Every version has a folder of its own, named by the digest of its manifest; when all its files are there, one file
+beside the folders is replaced, `manifest.json` or, for exports, `export.json`, in which every path begins with that
+folder. A reader who begins with that file finds one version, whole. The version before stays for those who are reading
+it; older ones go.
+"""
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -18,25 +18,11 @@ from datagen.exporters.writing.store import FOLDER as PICTURES
 from datagen.files.clouds import filesystem, said_of
 from datagen.files.writing import digest_of
 from datagen.progress import counted
+from datagen.publishing import MANIFEST, Published, product_files
 from datagen.store.manifest import read_manifest, shards_are_there
 
-_MANIFEST, _CARD = "manifest.json", "README.md"
 _AT_ONCE = 64
 _DIGITS = 16
-
-
-class Published(NamedTuple):
-    """What is in the cloud now.
-
-    Attributes:
-        url: of the version's folder.
-        uploaded: how many files were sent.
-        bytes: their size.
-    """
-
-    url: str
-    uploaded: int
-    bytes: int
 
 
 def publish(folder: Path, url: str) -> Published:
@@ -49,7 +35,7 @@ def publish(folder: Path, url: str) -> Published:
     Raises:
         DatagenError: files are missing, or the cloud refuses.
     """
-    pointer = EXPORT if (folder / EXPORT).exists() else _MANIFEST
+    pointer = EXPORT if (folder / EXPORT).exists() else MANIFEST
     document = _document(folder, pointer)
     version = digest_of((folder / pointer).read_bytes())[:_DIGITS]
     system, root = filesystem(url)
@@ -60,7 +46,8 @@ def publish(folder: Path, url: str) -> Published:
         missing = [name for name in names if there.get(f"{root}/{version}/{name}") != sizes[name]]
         with counted(f"publishing {version}", len(names)) as advance:
             advance(len(names) - len(missing))
-            for some in _batches(missing):
+            for first in range(0, len(missing), _AT_ONCE):
+                some = missing[first : first + _AT_ONCE]
                 system.put([str(folder / name) for name in some], [f"{root}/{version}/{name}" for name in some])
                 advance(len(some))
         before = _pointer(system, f"{root}/{pointer}")
@@ -90,9 +77,8 @@ def _document(folder: Path, pointer: str) -> dict[str, Any]:
 
 
 def _files(folder: Path, pointer: str, document: Mapping[str, Any]) -> Iterator[str]:
-    if pointer == _MANIFEST:
-        yield from (str(shard["path"]) for shard in document["shards"])
-        yield from (_CARD, _MANIFEST)
+    if pointer == MANIFEST:
+        yield from product_files(document)
         return
     for about in document.values():
         yield from (str(file["path"]) for file in about["files"])
@@ -111,12 +97,6 @@ def _prefixed(document: Mapping[str, Any], version: str) -> dict[str, Any]:
     if "shards" in document:
         return {**document, "shards": of_version(document["shards"])}
     return {"formats": {name: {**about, "files": of_version(about["files"])} for name, about in document.items()}}
-
-
-def _batches(names: list[str]) -> Iterator[list[str]]:
-    rest = iter(names)
-    while some := list(islice(rest, _AT_ONCE)):
-        yield some
 
 
 def _found(system: Any, path: str) -> dict[str, Any]:

@@ -7,32 +7,18 @@ token is that of `hf auth login` or `HF_TOKEN`.
 import re
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from datagen.errors import DatagenError
+from datagen.publishing import MANIFEST, Published, product_files
 from datagen.store.manifest import read_manifest, shards_are_there
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
-_MANIFEST, _CARD = "manifest.json", "README.md"
 
 
-class Pushed(NamedTuple):
-    """What is on the hub now.
-
-    Attributes:
-        url: of the data set.
-        uploaded: how many files were sent; 0 when all of it was there.
-        bytes: their size.
-    """
-
-    url: str
-    uploaded: int
-    bytes: int
-
-
-def push(run: Path, repository: str, *, private: bool = False, revision: str = "main") -> Pushed:
+def push(run: Path, repository: str, *, private: bool = False, revision: str = "main") -> Published:
     """Upload a product, and remove the shards of an earlier one from the data set.
 
     Args:
@@ -55,12 +41,12 @@ def push(run: Path, repository: str, *, private: bool = False, revision: str = "
     if not sys.stderr.isatty():
         disable_progress_bars()
     api = HfApi()
-    files = [*(shard["path"] for shard in manifest["shards"]), _CARD, _MANIFEST]
+    files = product_files(manifest)
     try:
         url = api.create_repo(repository, repo_type="dataset", private=private or None, exist_ok=True)
         there = set(api.list_repo_files(repository, repo_type="dataset", revision=revision))
-        if set(files) <= there and _published(api, repository, revision) == (run / _MANIFEST).read_bytes():
-            return Pushed(str(url), 0, 0)
+        if set(files) <= there and _published(api, repository, revision) == (run / MANIFEST).read_bytes():
+            return Published(str(url), 0, 0)
         added = [CommitOperationAdd(path, str(run / path)) for path in files]
         earlier = _of_earlier(api, repository, revision, there) - set(files)
         removed = [CommitOperationDelete(path) for path in sorted(earlier)]
@@ -78,18 +64,18 @@ def push(run: Path, repository: str, *, private: bool = False, revision: str = "
             f"The hub did not take {repository} ({said}). See to the token (hf auth login) and the name, then run the "
             "same command: what was uploaded is not sent again."
         ) from error
-    return Pushed(str(url), len(added), sum((run / path).stat().st_size for path in files))
+    return Published(str(url), len(added), sum((run / path).stat().st_size for path in files))
 
 
 def _published(api: Any, repository: str, revision: str) -> bytes:
     """Return the manifest that is on the hub."""
-    path = api.hf_hub_download(repository, _MANIFEST, repo_type="dataset", revision=revision)
+    path = api.hf_hub_download(repository, MANIFEST, repo_type="dataset", revision=revision)
     return Path(path).read_bytes()
 
 
 def _of_earlier(api: Any, repository: str, revision: str, there: set[str]) -> set[str]:
     """Return the shards that an earlier push has left; files of others are none."""
-    if _MANIFEST not in there:
+    if MANIFEST not in there:
         return set()
     try:
         listed = {str(shard["path"]) for shard in orjson.loads(_published(api, repository, revision))["shards"]}

@@ -1,8 +1,8 @@
 """Pictures in a cloud, by a URL of fsspec: s3://, gs://, hf://; files of pictures, or Parquet with them in a column.
 
-Listing reads names, and of Parquet the ends of the files; a picture is read when its turn comes, of Parquet no more than the
-batch that it is in. Parquet decides, where both are there.
-"""  # noqa: E501
+Listing reads names, and of Parquet the ends of the files; a picture is read when its turn comes, of Parquet no more
+than the batch that it is in. Parquet decides, where both are there.
+"""
 
 import asyncio
 import os

@@ -23,6 +23,7 @@ from datagen.recipe import Output
 from datagen.store.policies import read_policy
 from tests.conftest import ROOT, called
 from tests.exporters.rows import judged, wild_row
+from tests.killing import Killed, killed_after
 from tests.trainers.loaders import kept_rows
 
 ALL = EXPORTERS.shipped
@@ -301,15 +302,10 @@ def test_an_export_that_is_killed_again_and_again_ends_with_the_same_bytes(long:
 
 
 @pytest.mark.parametrize("moment", ["finish", "rename", "manifest"])
-def test_a_kill_while_the_formats_appear_loses_nothing(
-    single: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
+def test_a_kill_while_the_formats_appear_loses_nothing(single: Path, tmp_path: Path, moment: str) -> None:
     """The moments that a clock seldom hits: between two pieces, before and after a folder appears."""
     options = ExportOptions(root="/x")
     export(single, ALL, tmp_path / "whole", options)
-
-    class Killed(BaseException):
-        pass
 
     modules = [sys.modules[f"datagen.exporters.writing.{name}"] for name in ("export", "work")]
     owners: dict[str, tuple[list[Any], str]] = {
@@ -317,28 +313,14 @@ def test_a_kill_while_the_formats_appear_loses_nothing(
         "rename": ([Path], "rename"),
         "manifest": (modules, "write_json"),
     }
-    found, name = owners[moment]
-    real = getattr(found[0], name)
     survived = 0  # calls of the function before the kill
-    left = 0
-
-    def dies(*arguments: Any, **keywords: Any) -> Any:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Killed
-        return real(*arguments, **keywords)
-
     while survived < 100:
-        left = survived
-        with monkeypatch.context() as patched:
-            for owner in found:
-                patched.setattr(owner, name, dies)
-            try:
+        try:
+            with killed_after(survived, *owners[moment]):
                 export(single, ALL, tmp_path / "out", options)
-                break
-            except Killed:
-                survived += 1
+            break
+        except Killed:
+            survived += 1
     assert 1 < survived < 100
     shutil.rmtree(tmp_path / "out" / ".export", ignore_errors=True)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")

@@ -18,6 +18,7 @@ from datagen.store.manifest import read_manifest
 from tests.clouds import memory_folder, s3_bucket
 from tests.conftest import ROOT, called
 from tests.exporters.rows import judged, wild_row
+from tests.killing import Killed, killed_after
 
 
 @pytest.fixture
@@ -73,43 +74,22 @@ def test_a_product_is_published_once_and_replaced_as_a_whole(
     assert len(versions) == 2  # the newest, and the one before it, which somebody may be reading
 
 
-class Killed(BaseException):
-    pass
-
-
 def test_a_reader_sees_the_old_or_the_new_product_wherever_the_publisher_is_killed(
-    memory: str, runs: list[Path], monkeypatch: pytest.MonkeyPatch
+    memory: str, runs: list[Path]
 ) -> None:
     old, new, _ = runs
-    system = fsspec.filesystem("memory")
-    kind = type(system)
+    memory_system = type(fsspec.filesystem("memory"))
     seen = set()
     step = 0
     while True:
         url = f"{memory}/{step}"
         publish(old, url)
-        left = step
-
-        def killed_at(name: str) -> Any:
-            real = getattr(kind, name)
-
-            def dies(*arguments: Any, **keywords: Any) -> Any:
-                nonlocal left
-                left -= 1
-                if left < 0:
-                    raise Killed
-                return real(*arguments, **keywords)
-
-            return dies
-
-        with monkeypatch.context() as patched:
-            for name in ("put_file", "pipe_file", "rm"):
-                patched.setattr(kind, name, killed_at(name))
-            try:
+        try:
+            with killed_after(step, [memory_system], "put_file", "pipe_file", "rm"):
                 publish(new, url)
-                done = True
-            except Killed:
-                done = False
+            done = True
+        except Killed:
+            done = False
         found = digests(read(url))
         assert found in (digests(read_manifest(old)), digests(read_manifest(new)))
         seen.add(tuple(found or ()))

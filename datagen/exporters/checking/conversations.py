@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-TAG = "<image>"
+from datagen.exporters.writing.conversation import TAG
+
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 _CONTROL = {
     "control_qwen": re.compile(

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datagen.exporters.checking.found import Found
-from datagen.exporters.checking.records import CONVERSATIONS, PICTURES
+from datagen.exporters.checking.records import CONVERSATIONS
 from datagen.exporters.checking.rows import Rows
 from datagen.files.plain_names import plain_names
+from datagen.sources.reading.message_shapes import PICTURES
 
 _ROWS_AT_ONCE = 64
 _KNOWN_BLOCKS = ("text", "image")
@@ -42,7 +43,7 @@ def faults_in_parquet(path: Path, name: str, rows: Rows, advance: Callable[[int]
 
 def _faults_of_columns(schema: pa.Schema, shape: str, name: str) -> Iterator[Found]:
     features = _features(schema)
-    for column in ("images", "image"):
+    for column in PICTURES:
         if column in schema.names and features is not None and '"Image"' not in _json(features.get(column)):
             yield Found("images_not_pictures", shape, name, column)
         elif column in schema.names and features is None and _is_bytes(schema.field(column).type):

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from datagen.exporters.checking.conversations import Message
+from datagen.sources.reading.message_shapes import PICTURES
 
 CONVERSATIONS = ("conversations", "messages", "conversation", "texts")
-PICTURES = ("images", "image")
 _URL = re.compile(r"(?:https?|s3|gs|hf)://", re.IGNORECASE)
 _BASE64 = re.compile(r"data:image/|(?:/9j/|iVBORw0KGgo|UklGR|R0lGOD)[A-Za-z0-9+/=\s]{16}")
 

@@ -50,8 +50,7 @@ class Rows:
             listed_for_text = 0  # texts that are strings: the trainer places the pictures itself
         else:
             listed_for_text = len(listed)
-        for fault, detail in conversations.faults_of(messages, listed_for_text, shape):
-            yield Found(fault, shape, where, detail)
+        yield from self.faults_of_conversation(messages, listed_for_text, shape, where)
         for picture in listed:
             if picture is not None:
                 yield from self._faults_of_picture(picture, shape, where, file)
@@ -66,7 +65,7 @@ class Rows:
     def faults_of_conversation(
         self, messages: Sequence[Message], count: int, shape: str, where: str
     ) -> Iterator[Found]:
-        """Yield the faults of a conversation that has so many pictures, of a tar."""
+        """Yield the faults of a conversation that has so many pictures."""
         for fault, detail in conversations.faults_of(messages, count, shape):
             yield Found(fault, shape, where, detail)
 

@@ -24,7 +24,7 @@ class RowError(Exception):
     """A row that cannot be said in a format.
 
     Attributes:
-        fault: a name of `datagen.exporters.checking.faults`.
+        fault: what is wrong, in a word; that of `checking/faults.yaml` where the same is meant.
     """
 
     def __init__(self, fault: str, message: str) -> None:

@@ -68,7 +68,7 @@ def as_parquet(files: list[Path], scratch: Path) -> list[Path]:
     return [path]
 
 
-def is_as_it_will_be(files: list[Path]) -> bool:
+def needs_no_conversion(files: list[Path]) -> bool:
     """Whether `as_parquet` leaves files that `find_conversations` found as they are."""
     return is_parquet(files[0]) and not any(is_in_another_shape(pq.read_schema(path)) for path in files)
 

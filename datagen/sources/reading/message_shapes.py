@@ -1,8 +1,9 @@
 """The shapes that conversations have elsewhere, as messages of role and content: ShareGPT, LLaVA, OpenAI, FineVision.
 
-Tags of pictures are taken out of the questions of a row that names pictures, because here they stand beside the conversation; all other
-text stays as it is. What has none of the shapes stays too, and whoever reads it says what is wrong.
-"""  # noqa: E501
+Tags of pictures are taken out of the questions of a row that names pictures, because here they stand beside the
+conversation; all other text stays as it is. What has none of the shapes stays too, and whoever reads it says what is
+wrong.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
