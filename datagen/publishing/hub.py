@@ -59,7 +59,8 @@ def push(run: Path, repository: str, *, private: bool = False, revision: str = "
             revision=revision,
         )
     except Exception as error:  # the hub's client raises many kinds
-        said = " ".join(f"{error} {error.__cause__ or ''}".split())[:300]
+        reasons = dict.fromkeys(str(it) for it in (error, error.__cause__) if it is not None)
+        said = " ".join(" ".join(reasons).split())[:300]
         raise DatagenError(
             f"The hub did not take {repository} ({said}). See to the token (hf auth login) and the name, then run the "
             "same command: what was uploaded is not sent again."
