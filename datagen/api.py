@@ -177,6 +177,7 @@ def run(
     *,
     fresh: bool = False,
     retry_failed: bool = False,
+    relist: bool = False,
     where: Executor | Literal["auto"] = "auto",
 ) -> Run:
     """Make a run, or go on with what is in `out`, and return it.
@@ -187,12 +188,15 @@ def run(
         console: where progress is shown, if anywhere.
         fresh: throw away an earlier run first.
         retry_failed: make the failed images of an earlier run again.
+        relist: list the source again, and take what was added to it into an earlier run.
         where: the work is done: `local` is this process, `ray` Ray's workers, `auto` this process for a few images.
 
     Raises:
         DatagenError: wrong input, or the run cannot go on; what is done is kept.
     """
-    outcome = run_recipe(recipe, Path(out), console or _silent(), fresh=fresh, retry_failed=retry_failed, where=where)
+    outcome = run_recipe(
+        recipe, Path(out), console or _silent(), fresh=fresh, retry_failed=retry_failed, relist=relist, where=where
+    )
     return Run(outcome.directory.path, outcome.manifest)
 
 

@@ -38,7 +38,7 @@ class SourceSettings(Section):
             Of WebDataset archives, the extension of the pictures (`seg.png`); without it, all pictures.
         split: the split of a hub data set.
         slice: `k/n` is every n-th image from the k-th on, counted from 0: one of n jobs that share a source.
-        limit: only the first so many images of the listing, or of its slice.
+        limit: only the first so many images of the listing, or of its slice. A run may go on with a higher one.
         license: recorded in every row that has none of its own.
         allow_private_hosts: host names whose images may be fetched although they resolve to private addresses.
     """

@@ -15,11 +15,17 @@ from datagen.recipe import Recipe
 
 
 def run_here(
-    recipe: Recipe, out: Path, *, fresh: bool = False, retry_failed: bool = False, said: io.StringIO | None = None
+    recipe: Recipe,
+    out: Path,
+    *,
+    fresh: bool = False,
+    retry_failed: bool = False,
+    relist: bool = False,
+    said: io.StringIO | None = None,
 ) -> dict[str, Any]:
     """Run a recipe and return the manifest; what is printed goes to `said`."""
     console = Console(file=said or io.StringIO(), width=200)
-    return run(recipe, out, console, fresh=fresh, retry_failed=retry_failed, where="local").manifest
+    return run(recipe, out, console, fresh=fresh, retry_failed=retry_failed, relist=relist, where="local").manifest
 
 
 def without_ray() -> AbstractContextManager[None]:

@@ -37,11 +37,14 @@ def run(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away an earlier run in the directory.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Make failed images again.")] = False,
+    relist: Annotated[
+        bool, typer.Option("--relist", help="List the source again: what was added to it joins an earlier run.")
+    ] = False,
     local: Annotated[bool, typer.Option("--local", help="Work in this process; a few images always do.")] = False,
 ) -> None:
     """Caption images, write question-answer pairs, judge them, and cut the shards.
 
-    The same command goes on where an interrupted run stopped.
+    The same command goes on where an interrupted run stopped; with a higher --limit, or none, it takes in more images.
     """
     from datagen.pipeline.run import run as run_recipe
     from datagen.pipeline.summary import check_outcome, console, print_summary
@@ -52,7 +55,7 @@ def run(
 
         wait_for_machines(machines, console)
     where: Any = "local" if local else "auto"
-    outcome = run_recipe(loaded, out, console, fresh=fresh, retry_failed=retry_failed, where=where)
+    outcome = run_recipe(loaded, out, console, fresh=fresh, retry_failed=retry_failed, relist=relist, where=where)
     print_summary(outcome)
     check_outcome(outcome.manifest, out)
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from datagen.engines.servers.serving import Endpoints, check_given_endpoints, served
 from datagen.errors import DatagenError, InterruptedRunError
 from datagen.executors import Executor, call, executor, is_chosen, using
+from datagen.pipeline.growing import grown, grows
 from datagen.pipeline.local_worker import make_parts_here
 from datagen.pipeline.phases import Phase, forget, phases
 from datagen.pipeline.stopping import StoppedRunError, check_going, counts_alike, failed_by
@@ -56,6 +57,7 @@ def run(
     *,
     fresh: bool = False,
     retry_failed: bool = False,
+    relist: bool = False,
     where: Executor | Literal["auto"] | None = None,
 ) -> Outcome:
     """Run a recipe into a directory, or go on with what is there.
@@ -66,6 +68,7 @@ def run(
         console: where progress is shown.
         fresh: throw away an earlier run first.
         retry_failed: make the failed images of an earlier run again.
+        relist: list the source again, and take what was added to it into an earlier run.
         where: the work is done; `auto` is this process for a few images and Ray for all else, unless a caller has
             chosen with `datagen.executors.using`.
 
@@ -76,7 +79,7 @@ def run(
     """
     try:
         with using(where if where == "local" or where == "ray" else _chosen(recipe, few=where == "auto")):
-            return _run(recipe, out, console, fresh=fresh, retry_failed=retry_failed)
+            return _run(recipe, out, console, fresh=fresh, retry_failed=retry_failed, relist=relist)
     except KeyboardInterrupt:
         raise InterruptedRunError(
             f"Stopped. What is done is kept in {out}; the same command goes on from there."
@@ -94,7 +97,7 @@ def _chosen(recipe: Recipe, *, few: bool) -> Executor:
     return "local" if few else "ray"
 
 
-def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_failed: bool) -> Outcome:
+def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_failed: bool, relist: bool) -> Outcome:
     policy = read_policy(recipe.policy)
     check_names(recipe, policy)
     directory = RunDirectory(out.absolute())
@@ -106,7 +109,7 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
             check_given_endpoints(recipe)  # before anything is thrown away
             directory.clear()
         resumed = directory.claim(recipe)
-        index = _index(recipe, directory, source, console)
+        index = _index(recipe, directory, source, console, relist=relist)
         planned = phases(recipe, directory.parts)
         if retry_failed:
             again = sum(reopen_failed(directory.parts, number) for number in range(index.parts))
@@ -141,12 +144,16 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
     return Outcome(directory, manifest, made.seconds + cutting, cutting)
 
 
-def _index(recipe: Recipe, directory: RunDirectory, source: SourceSettings | None, console: Console) -> Index:
-    """Return the index, listing the source if there is none yet."""
+def _index(
+    recipe: Recipe, directory: RunDirectory, source: SourceSettings | None, console: Console, *, relist: bool
+) -> Index:
+    """Return the index, listing the source if there is none yet, or if the run is to grow."""
     if directory.index.exists():
         index = Index(directory.index)
-        console.print(_listed_before(directory, index), markup=False, soft_wrap=True)
-        return index
+        if not relist and not grows(recipe.source, directory, index):
+            console.print(_listed_before(directory, index), markup=False, soft_wrap=True)
+            return index
+        return grown(recipe, directory, index, console, relist=relist)
     check_given_endpoints(recipe)  # before a source is listed, which may take long
     listing = directory.listing()
     source = source or _looked_at(recipe, directory.path)
@@ -248,7 +255,7 @@ def _listed_before(directory: RunDirectory, index: Index) -> str:
     listed = datetime.fromtimestamp(directory.index.stat().st_mtime).astimezone()
     return (
         f"The source was listed on {listed:%Y-%m-%d %H:%M}: {index.count:,} images. What was added to it since is not "
-        "in this run; another --out takes it."
+        "in this run; --relist takes it in."
     )
 
 

@@ -73,5 +73,9 @@ def _without_folders(engine: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Name what a run that was started as `found` and is to go on as `wanted` would change."""
-    return list(differences(found, wanted))
+    """Name what a run that was started as `found` and is to go on as `wanted` would change; it may grow, see `Index`."""
+    return list(differences(_unlimited(found), _unlimited(wanted)))
+
+
+def _unlimited(identity: Mapping[str, Any]) -> dict[str, Any]:
+    return {**identity, "source": {name: value for name, value in identity["source"].items() if name != "limit"}}

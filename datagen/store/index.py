@@ -2,13 +2,16 @@
 
 `index.parquet` holds one entry an image, in the source's order, and one row group a part, so that the worker of part
 *k* reads row group *k* alone. The row ids stand in it, derived from the keys: an image has its id before its bytes
-are read, and keeps it when they never can be.
+are read, and keeps it when they never can be. An index may grow: what is listed later becomes further parts, and no
+image that was there changes its part or its position.
 """
 
-from itertools import islice
+from collections.abc import Iterable
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,6 +35,7 @@ _FIELDS: "list[pa.Field[Any]]" = [
 ]
 SCHEMA = pa.schema(_FIELDS)
 _SETTLED = b"datagen.source"
+_DECIDED = ("kind", "column", "limit")
 
 
 class IndexEntry(NamedTuple):
@@ -67,23 +71,68 @@ def write_index(source: Source, path: Path, part_rows: int, settled: SourceSetti
         DatagenError: the source cannot be listed, or is empty.
     """
     entries = settled.chosen(source.entries()) if settled else source.entries()
-    count = 0
-    decided = {"kind": settled.kind, "column": settled.column} if settled else None
-    schema = SCHEMA.with_metadata({_SETTLED: orjson.dumps(decided)}) if decided else SCHEMA
     with appearing(path) as unfinished:
-        with (
-            unfinished.open("wb") as file,
-            pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
-        ):
-            while rows := [(row_id(entry.key), *_cells(entry)) for entry in islice(entries, part_rows)]:
-                columns = [
-                    pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)
-                ]
-                writer.write_batch(pa.record_batch(columns, schema=schema), row_group_size=part_rows)
-                count += len(rows)
+        with unfinished.open("wb") as file, _writer(file, settled) as writer:
+            count = _append(writer, entries, part_rows)
         if not count:
             raise no_images(source)
     return count
+
+
+def grow_index(index: "Index", source: Source, path: Path, part_rows: int, settled: SourceSettings) -> int:
+    """Write an index with the images of another one, and behind them those of the source that are not among them.
+
+    Memory grows by 32 bytes an image that was listed before. An image that is gone from the source stays listed.
+
+    Args:
+        index: what was listed before.
+        source: what is listed now.
+        path: of the new index.
+        part_rows: images a part, of the new parts.
+        settled: the settings that the source was opened with; its limit is of all images, those before included.
+
+    Returns:
+        How many images came to it.
+
+    Raises:
+        DatagenError: the source cannot be listed, or the index is damaged.
+    """
+    listed = np.sort(np.concatenate([_ids(index.names(number)) for number in range(index.parts)]))
+    entries = settled.model_copy(update={"limit": None}).chosen(source.entries())
+    further = (entry for entry in entries if not _is_among(row_id(entry.key), listed))
+    if settled.limit is not None:
+        further = islice(further, max(0, settled.limit - index.count))
+    with appearing(path) as unfinished, unfinished.open("wb") as file, _writer(file, settled) as writer:
+        for number in range(index.parts):
+            writer.write_table(index.listed(number))
+        return _append(writer, further, part_rows)
+
+
+def _writer(file: Any, settled: SourceSettings | None) -> pq.ParquetWriter:
+    decided = {name: getattr(settled, name) for name in _DECIDED} if settled else None
+    schema = SCHEMA.with_metadata({_SETTLED: orjson.dumps(decided)}) if decided else SCHEMA
+    return pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True)
+
+
+def _append(writer: pq.ParquetWriter, entries: Iterable[Entry], part_rows: int) -> int:
+    """Write entries, a row group a part, and return how many they are."""
+    entries, count = iter(entries), 0
+    while rows := [(row_id(entry.key), *_cells(entry)) for entry in islice(entries, part_rows)]:
+        columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)]
+        writer.write_table(pa.table(columns, schema=SCHEMA), row_group_size=part_rows)
+        count += len(rows)
+    return count
+
+
+def _ids(names: pa.Table) -> Any:
+    """Return the ids of images as 32 bytes each."""
+    return np.array(names.column("id").to_pylist(), "S32")
+
+
+def _is_among(row: str, listed: Any) -> bool:
+    wanted = np.bytes_(row)
+    offset = int(np.searchsorted(listed, wanted))
+    return offset < len(listed) and bool(listed[offset] == wanted)
 
 
 def _cells(entry: Entry) -> tuple[str, bytes, int, int, str, str]:
@@ -120,12 +169,20 @@ class Index:
                 raise ValueError("it is no index")
         self.count: int = self._file.metadata.num_rows
         self.parts: int = self._file.num_row_groups
-        self._part_rows: int = self._file.metadata.row_group(0).num_rows
+        sizes = (self._file.metadata.row_group(number).num_rows for number in range(self.parts))
+        self._firsts = [*accumulate(sizes, initial=0)]
+        self._decided: dict[str, Any] = orjson.loads((self._file.schema_arrow.metadata or {}).get(_SETTLED, b"{}"))
 
     def settled(self, settings: SourceSettings) -> SourceSettings | None:
         """Return the settings with the kind and column that the listing was made with; none where it does not say."""
-        decided = (self._file.schema_arrow.metadata or {}).get(_SETTLED)
-        return settings.model_copy(update=orjson.loads(decided)) if decided else None
+        if not self._decided:
+            return None
+        return settings.model_copy(update={name: self._decided[name] for name in ("kind", "column")})
+
+    def limit(self, claimed: int | None) -> int | None:
+        """Return the limit that the listing was made with: `claimed`, that of the run, where it does not say."""
+        limit: int | None = self._decided.get("limit", claimed)
+        return limit
 
     @property
     def _remedy(self) -> str:
@@ -140,9 +197,8 @@ class Index:
         Raises:
             DatagenError: the index is damaged.
         """
-        first = number * self._part_rows
-        with reading(self.path, self._remedy):
-            rows = self._file.read_row_group(number).to_pylist()
+        first = self._firsts[number]
+        rows = self.listed(number).to_pylist()
         return [
             IndexEntry(
                 first + offset,
@@ -152,13 +208,22 @@ class Index:
             for offset, row in enumerate(rows)
         ]
 
+    def listed(self, number: int) -> pa.Table:
+        """Return one part as it stands in the file (`SCHEMA`).
+
+        Raises:
+            DatagenError: the index is damaged.
+        """
+        with reading(self.path, self._remedy):
+            return self._file.read_row_group(number)
+
     def names(self, number: int) -> pa.Table:
         """Return position, id and key of the images of one part.
 
         Raises:
             DatagenError: the index is damaged.
         """
-        first = number * self._part_rows
+        first = self._firsts[number]
         with reading(self.path, self._remedy):
             rows = self._file.read_row_group(number, columns=["id", "key"])
         return rows.add_column(0, "position", pa.array(range(first, first + rows.num_rows), pa.int64()))

@@ -104,7 +104,7 @@ def test_a_run_that_goes_on_says_that_new_images_are_not_in_it(
     assert "What was added" not in first.getvalue()
     (pictures / "new.jpg").write_bytes(picture(1234))
     run_here(recipe, tmp_path / "out", said=second)
-    assert "43 images. What was added to it since is not in this run; another --out takes it." in second.getvalue()
+    assert "43 images. What was added to it since is not in this run; --relist takes it in." in second.getvalue()
     assert "new.jpg" not in states(tmp_path / "out")
 
 
