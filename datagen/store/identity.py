@@ -73,7 +73,7 @@ def _without_folders(engine: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Name what a run that was started as `found` and is to go on as `wanted` would change; it may grow, see `Index`."""
+    """Name what a run that was started as `found` and is to go on as `wanted` would change; its limit may."""
     return list(differences(_unlimited(found), _unlimited(wanted)))
 
 

@@ -99,9 +99,8 @@ def grow_index(index: "Index", source: Source, path: Path, part_rows: int, settl
     """
     listed = np.sort(np.concatenate([_ids(index.names(number)) for number in range(index.parts)]))
     entries = settled.model_copy(update={"limit": None}).chosen(source.entries())
-    further = (entry for entry in entries if not _is_among(row_id(entry.key), listed))
-    if settled.limit is not None:
-        further = islice(further, max(0, settled.limit - index.count))
+    room = None if settled.limit is None else max(0, settled.limit - index.count)
+    further = islice((entry for entry in entries if not _is_among(row_id(entry.key), listed)), room)
     with appearing(path) as unfinished, unfinished.open("wb") as file, _writer(file, settled) as writer:
         for number in range(index.parts):
             writer.write_table(index.listed(number))

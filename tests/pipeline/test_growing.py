@@ -84,5 +84,5 @@ def test_jobs_that_share_a_source_do_not_list_it_again(
 ) -> None:
     recipe = make_recipe(pictures, fake_server.endpoint, source__slice="1/4")
     run_here(recipe, tmp_path / "out")
-    with pytest.raises(DatagenError, match="--relist does not go with source.slice 1/4"):
+    with pytest.raises(DatagenError, match=r"--relist does not go with source\.slice 1/4"):
         run_here(recipe, tmp_path / "out", relist=True)
