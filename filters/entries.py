@@ -8,10 +8,12 @@ from typing import Any
 from filters.base import Rule
 from filters.errors import PolicyError, nearest
 from filters.registry import Registry, RegistryError
+from filters.repairs import REPAIRS, RepairAction
 from filters.scores import ScoreBound
 from filters.settings import check_settings
 
 _ACTIONS = ("drop", "flag")
+"""What findings do besides the repairs of `filters.repairs`."""
 _RULE_FIELDS = ("rule", "action", "settings")
 _SCORE_FIELDS = ("score", "at_least", "at_most", "action", "name")
 
@@ -35,6 +37,23 @@ def rule_class(name: str, field: str = "rule") -> type[Rule]:
     """
     try:
         return RULES.find(name, field)
+    except RegistryError as error:
+        raise PolicyError(str(error)) from error
+
+
+def repair_action(name: str, field: str = "action") -> RepairAction | None:
+    """Finds what repairs by an action's name; nothing for `drop` and `flag`.
+
+    >>> type(repair_action("trim")).__name__, repair_action("drop")
+    ('Trim', None)
+
+    Raises:
+        PolicyError: There is no such action.
+    """
+    if name in _ACTIONS:
+        return None
+    try:
+        return REPAIRS.find(name, field)()
     except RegistryError as error:
         raise PolicyError(str(error)) from error
 
@@ -127,6 +146,9 @@ def _bound(value: object, where: str) -> float:
 
 def _action(entry: Mapping[Any, Any], where: str) -> str:
     action = entry.get("action", "drop")
-    if action not in _ACTIONS:
-        raise PolicyError(f'{where}.action: "{action}" is no action; {nearest(action, _ACTIONS)}.')
-    return str(action)
+    if action in _ACTIONS:
+        return str(action)
+    if not isinstance(action, str) or (action not in REPAIRS.names() and ":" not in action):
+        raise PolicyError(f'{where}.action: "{action}" is no action; {nearest(action, (*_ACTIONS, *REPAIRS.names()))}.')
+    repair_action(action, f"{where}.action")
+    return action

@@ -6,7 +6,7 @@ A policy file is YAML::
     purpose: What it is for, in a sentence.
     rules:
       - rule: question_in_answer
-        action: drop              # or flag: the finding is recorded and the sample kept
+        action: drop              # or flag: recorded, and the sample kept; or a repair: trim, drop_turn
         settings: {quoted: drop}  # arguments of the rule's constructor
       - {score: sharpness, at_least: 40}
       - {score: faithfulness, at_least: 0.6, action: flag}

@@ -9,9 +9,10 @@ from threading import Lock
 from typing import Any
 
 from filters.base import Finding, Rule, RuleStatistics
-from filters.entries import entry_name, rule_of
+from filters.entries import entry_name, repair_action, rule_of
 from filters.errors import PolicyError
-from filters.sample import Batch
+from filters.mending import Repair, repair_of, repaired
+from filters.sample import Batch, Sample
 from filters.scores import ScoreBound
 from filters.version import rules_version
 
@@ -24,14 +25,16 @@ class Verdict:
 
     Attributes:
         findings: Everything that was found, by message and offset.
-        kept: Whether no rule with the action "drop" found anything, and none raised.
+        kept: Whether no rule found anything but those with the action "flag", and none raised.
         dropped_by: Names of the rules that drop it, sorted.
+        repairs: What was taken out of the sample for it to be kept; the findings are those of what is left.
         error: What a rule raised on this sample, with its name; the sample is not fully judged then. Empty otherwise.
     """
 
     findings: tuple[Finding, ...] = ()
     kept: bool = True
     dropped_by: tuple[str, ...] = ()
+    repairs: tuple[Repair, ...] = ()
     error: str = ""
 
 
@@ -74,8 +77,13 @@ class Policy:
                     "bounds on one score need a name each.)"
                 )
         self._dropping = frozenset(
-            rule.name for rule, entry in zip(self.rules, self._entries, strict=True) if entry["action"] == "drop"
+            rule.name for rule, entry in zip(self.rules, self._entries, strict=True) if entry["action"] != "flag"
         )
+        self._repairing = {
+            rule.name: (str(entry["action"]), action)
+            for rule, entry in zip(self.rules, self._entries, strict=True)
+            if (action := repair_action(entry["action"])) is not None
+        }
         self.scores = tuple(sorted({rule.score for rule in self.rules if isinstance(rule, ScoreBound)}))
         self.rules_version = rules_version(self.rules)
         self.digest = self._digest()
@@ -111,18 +119,47 @@ class Policy:
 
     def _judge(self, samples: Sequence[Mapping[str, Any]]) -> list[Verdict]:
         batch = Batch(samples)
+        verdicts = self._verdicts(batch)
+        proposed = {
+            number: repairs
+            for number, verdict in enumerate(verdicts)
+            if not verdict.kept and not verdict.error and (repairs := self._repairs(batch.samples[number], verdict))
+        }
+        mended = Batch([repaired(samples[number], repairs) for number, repairs in proposed.items()])
+        for (number, repairs), verdict in zip(proposed.items(), self._verdicts(mended, counted=False), strict=True):
+            if verdict.kept:
+                verdicts[number] = replace(verdict, repairs=repairs)
+        return verdicts
+
+    def _repairs(self, sample: Sample, verdict: Verdict) -> tuple[Repair, ...]:
+        """What the actions of the rules that drop a sample would take out of it."""
+        repairs: dict[tuple[int, bool], Repair] = {}
+        for name, action in dict(
+            self._repairing[rule] for rule in verdict.dropped_by if rule in self._repairing
+        ).items():
+            rules = {rule for rule in verdict.dropped_by if self._repairing.get(rule, ("",))[0] == name}
+            findings = [finding for finding in verdict.findings if finding.rule in rules]
+            for taken in action.propose(sample, findings):
+                key = (taken.message, taken.whole)
+                if key not in repairs or taken.start < repairs[key].start:
+                    repairs[key] = repair_of(findings, name, taken, sample)
+        whole = {message for message, is_whole in repairs if is_whole}
+        return tuple(repair for key, repair in sorted(repairs.items()) if key[1] or key[0] not in whole)
+
+    def _verdicts(self, batch: Batch, *, counted: bool = True) -> list[Verdict]:
+        """Judges a batch as it is; what the rules did is counted once, and not again for what was repaired."""
         found: dict[int, list[Finding]] = {}
         errors: dict[int, str] = {}
         for rule in self.rules:
-            counted = RuleStatistics()
-            for number, finding in _found_by(rule, batch, counted, errors):
+            did = RuleStatistics()
+            for number, finding in _found_by(rule, batch, did, errors):
                 found.setdefault(number, []).append(finding)
             with self._counting:
                 total = self.statistics[rule.name]
-                total.samples += counted.samples
-                total.hits += counted.hits
-                total.seconds += counted.seconds
-        verdicts = [_CLEAN] * len(samples)
+                total.samples += did.samples if counted else 0
+                total.hits += did.hits if counted else 0
+                total.seconds += did.seconds
+        verdicts = [_CLEAN] * len(batch.samples)
         for number, findings in found.items():
             findings.sort(key=_order)
             dropped_by = tuple(sorted({finding.rule for finding in findings} & self._dropping))

@@ -59,7 +59,8 @@ class Score(NamedTuple):
         name: Of the check, or of the judge's prompt.
         value: The number.
         reason: In words, or empty.
-        message: Index into `messages`; -1 for the caption, None for the sample as a whole.
+        message: Index into `messages`; -1 for the caption, None for the sample as a whole; below -1 it is -2 minus the
+            index of a message that a repair took out.
     """
 
     name: str

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from time import perf_counter
 
 from filters.base import Finding, Rule, RuleStatistics
-from filters.sample import Batch, Sample, Score
+from filters.sample import CAPTION, Batch, Sample, Score
 
 
 class ScoreBound(Rule):
@@ -37,7 +37,8 @@ class ScoreBound(Rule):
     def find(self, sample: Sample) -> Iterator[Finding]:
         """Yields a finding for each score outside of the bounds."""
         for score in sample.scores:
-            if score.name == self.score and not self.at_least <= score.value <= self.at_most:
+            gone = score.message is not None and score.message < CAPTION  # of a message that a repair took out
+            if score.name == self.score and not gone and not self.at_least <= score.value <= self.at_most:
                 yield Finding(self.name, score.message, 0, 0, "", self._evidence(score))
 
     def judge(self, batch: Batch, statistics: RuleStatistics) -> list[tuple[int, Finding]]:

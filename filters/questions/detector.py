@@ -9,6 +9,7 @@ how.
 import re
 from enum import Enum
 from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple
 
 from filters.questions.endings import asks_inside, ending_asks, is_softened
@@ -135,14 +136,15 @@ def _found(text: str) -> tuple[Question, ...]:
                 kind = Kind.DIRECT if _is_only_a_quotation(sentences) else Kind.QUOTED
             end = sentence.start + len(text[sentence.start : sentence.end].rstrip())
             found.append(Question(sentence.start, end, kind, evidence))
-    return tuple(_with_chains(text, found))
+    return tuple(_with_chains(text, sorted(found, key=attrgetter("start"))))  # quotations came after what is around
 
 
 def _with_chains(text: str, found: list[Question]) -> list[Question]:
     """Takes questions right before one that the text goes on to speak of for spoken of as well: 夢か?現実か?と迷う."""
     for number in range(len(found) - 2, -1, -1):
         this, following = found[number], found[number + 1]
-        if following.kind is Kind.QUOTED and this.kind is Kind.DIRECT and not text[this.end : following.start].strip():
+        adjoins = this.end <= following.start and not text[this.end : following.start].strip()
+        if following.kind is Kind.QUOTED and this.kind is Kind.DIRECT and adjoins:
             found[number] = this._replace(kind=Kind.QUOTED)
     return found
 

@@ -67,6 +67,10 @@ def test_kinds_are_told_apart(text, kind):
     assert [question.kind for question in find_questions(matching_key(text).text)] == [kind]
 
 
+def test_a_quotation_before_it_does_not_make_a_question_quoted():
+    assert spans("「何名様ですか？」と書かれています。行ってみませんか？") == ["行ってみませんか？"]
+
+
 def test_a_quotation_that_is_never_closed_hides_nothing():
     assert spans("看板には「営業中とあります。ほかに何が見えますか。人がいます。") == ["ほかに何が見えますか。"]
 

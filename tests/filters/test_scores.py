@@ -105,7 +105,10 @@ def test_the_part_of_a_policy_that_asks_for_scores_judges_before_any_answer():
         ({"score": 7, "at_least": 3}, ("rules[0].score", "7")),
         ({"score": "sharp", "at_lest": 3}, ("rules[0]", "at_lest", "did you mean 'at_least'")),
         ({"score": "refusal", "at_least": 3}, ("rules[0]", "refusal", "name of a rule")),
-        ({"score": "sharp", "at_least": 3, "action": "keep"}, ("rules[0].action", "keep", "drop, flag")),
+        (
+            {"score": "sharp", "at_least": 3, "action": "keep"},
+            ("rules[0].action", "keep", "drop, drop_turn, flag, trim"),
+        ),
     ],
 )
 def test_the_message_names_field_value_and_remedy(entry, parts):
