@@ -104,6 +104,8 @@ class Stage(Section):
         repeat: how often it is asked, one after the other in the same conversation.
         as_turn: for a caption stage, whether the caption also becomes the first turn of the dialogue.
         attempts: how often an unusable answer (cut off, empty, unparsable) is asked for in all.
+        on_drop: `retry` takes an answer for unusable, too, that the policy would drop the row for, and asks for it
+            again with another seed; `keep` leaves it to the policy. The score `asked_again` tells of it.
         sampling: overrides of the prompt's own sampling: temperature, top_p, max_tokens.
     """
 
@@ -112,6 +114,7 @@ class Stage(Section):
     repeat: int = Field(1, ge=1, le=20)
     as_turn: bool = False
     attempts: int = Field(3, ge=1, le=10)
+    on_drop: Literal["keep", "retry"] = "keep"
     sampling: dict[Literal["temperature", "top_p", "max_tokens"], float] = Field({})
 
 

@@ -21,6 +21,10 @@ State = Literal["kept", "dropped", "failed"]
 STATES: tuple[State, ...] = ("kept", "dropped", "failed")
 CAPTION = -1
 """In the place of an index into `messages`: the caption."""
+ASKED_AGAIN = "asked_again"
+"""The score of an answer that was asked for again because the policy would have dropped the row: how often."""
+SHRUNK = "shrunk"
+"""The score of a row whose pictures were made smaller because they overflowed the model's context."""
 
 
 class _Record(BaseModel):
@@ -49,7 +53,11 @@ class ScoreRecord(_Record):
     name: str = Field(description="of the check, or of the judge's prompt")
     value: float = Field(description="the number")
     reason: str = Field("", description="in words, or empty")
-    message: int | None = Field(None, description="index into `messages`, -1 the caption, null the row as a whole")
+    message: int | None = Field(
+        None,
+        description="index into `messages`, -1 the caption, null the row as a whole; below -1 it is -2 minus the index "
+        "of a message that a repair took out",
+    )
 
 
 class FindingRecord(_Record):
@@ -61,6 +69,17 @@ class FindingRecord(_Record):
     end: int = Field(description="offset behind the last one; equal to start where no text is meant")
     text: str = Field(description="`content[start:end]`")
     evidence: str = Field(description="what made the rule say so, for a person to read")
+
+
+class RepairRecord(_Record):
+    """What the policy took out of the conversation so that it could be kept; it can be put back."""
+
+    rule: str = Field(description="the rule that had objected")
+    action: str = Field(description="of the policy: trim, drop_turn, or one of your own")
+    message: int = Field(description="index into the messages before all repairs, -1 the caption")
+    start: int = Field(description="offset of what was taken in that message, in code points")
+    role: str = Field(description="of a message that went as a whole; empty where a piece of one went")
+    text: str = Field(description="what was taken")
 
 
 class Call(_Record):
@@ -102,8 +121,10 @@ class Row(_Record):
     task: str = Field(description="the recipe's name for the product")
     caption: str = Field("", description="the last caption, or empty")
     messages: list[MessageRecord] = Field([], description="the conversation; the pictures belong to its first question")
+    original: list[MessageRecord] = Field([], description="the conversation before it was translated; empty if not")
     scores: list[ScoreRecord] = Field([], description="what checks and judges have measured")
     findings: list[FindingRecord] = Field([], description="what the policy's rules and bounds have found")
+    repairs: list[RepairRecord] = Field([], description="what the policy took out, for the row to be kept")
     state: State = Field(description="kept, dropped (by `findings`) or failed (by `error`)")
     policy: str = Field("", description="digest of policy and rules that judged, 16 hex digits; empty if none did")
     error: ErrorRecord | None = Field(None, description="why the row failed, or null")
@@ -144,6 +165,14 @@ FINDINGS = _list_of(
     ("text", pa.string()),
     ("evidence", pa.string()),
 )
+REPAIRS = _list_of(
+    ("rule", pa.string()),
+    ("action", pa.string()),
+    ("message", pa.int32()),
+    ("start", pa.int32()),
+    ("role", pa.string()),
+    ("text", pa.string()),
+)
 _PICTURES = _list_of(("sha256", pa.string()), ("phash", pa.string()), ("width", pa.int32()), ("height", pa.int32()))
 _CALLS = _list_of(
     ("stage", pa.int32()),
@@ -171,8 +200,10 @@ _ROW_FIELDS: "list[pa.Field[Any]]" = [
     pa.field("task", pa.string()),
     pa.field("caption", pa.string()),
     pa.field("messages", MESSAGES),
+    pa.field("original", MESSAGES),
     pa.field("scores", SCORES),
     pa.field("findings", FINDINGS),
+    pa.field("repairs", REPAIRS),
     pa.field("state", pa.string()),
     pa.field("policy", pa.string()),
     pa.field("error", ERROR),
@@ -185,6 +216,9 @@ _PART_FIELDS: "list[pa.Field[Any]]" = [
     pa.field("members", _list_of(("suffix", pa.string()), ("offset", pa.int64()), ("size", pa.int64()))),
 ]
 PART_SCHEMA = pa.schema([*_ROW_FIELDS, *_PART_FIELDS])
+_LATER = ("original", "repairs")
+EARLIER_PART_SCHEMA = pa.schema([field for field in PART_SCHEMA if field.name not in _LATER])
+"""Of parts that were written before schema 2 had the columns that stand empty in most rows."""
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 IMAGES = pa.list_(IMAGE)

@@ -158,6 +158,7 @@ def data_page() -> str:
                 ("messages", records.MessageRecord),
                 ("scores", records.ScoreRecord),
                 ("findings", records.FindingRecord),
+                ("repairs", records.RepairRecord),
                 ("error", records.ErrorRecord),
                 ("calls", records.Call),
             )

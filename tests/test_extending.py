@@ -40,10 +40,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_the_page_has_an_example_of_every_seam() -> None:
     table = re.findall(r"^\| an? ([a-z ,]+) \| `(\S+)/NAME\.(?:py|yaml)`", PAGE, flags=re.MULTILINE)
-    assert len(table) == 8
+    assert len(table) == 9
     for _, place in table:
         assert (ROOT / place).is_dir(), place
-    assert len(MODULES) == 6
+    assert len(MODULES) == 7
 
 
 def test_the_examples_run_together_as_the_page_says(folder: Path) -> None:

@@ -13,6 +13,7 @@ from datagen.console import on_one_line, pasteable, shown, styled
 from datagen.errors import DatagenError
 from datagen.inspection import labels
 from datagen.inspection.stored_rows import StoredRows, rule_name
+from datagen.records import CAPTION
 from prompts import PromptError, load_prompt
 
 _FIND = "SELECT row, id FROM stored WHERE starts_with(id, $name) OR key = $name ORDER BY row LIMIT 10"
@@ -124,6 +125,9 @@ def _verdict(row: dict[str, Any]) -> Iterator[Text]:
             f" ({actions.get(finding['rule'], 'not in the policy')}) {_where(finding)} ",
             (on_one_line(finding["evidence"]), "dim"),
         )
+    for repair in row["repairs"] or []:
+        what = f" took 「{repair['text']}」 out of {_what(repair['message'])}, to which {repair['rule']} objects"
+        yield styled((f"  {on_one_line(repair['action'])}", "green"), on_one_line(what))
     for score in row["scores"] or []:
         reason = on_one_line(f"  {score['reason']}") if score["reason"] else ""
         yield styled(f"score    {on_one_line(score['name'])} {score['value']:g} of {_what(score['message'])}", reason)
@@ -136,7 +140,9 @@ def _where(finding: dict[str, Any]) -> str:
 
 
 def _what(message: int | None) -> str:
-    return "the row" if message is None else "the caption" if message < 0 else f"message {message}"
+    if message is None or message >= 0:
+        return "the row" if message is None else f"message {message}"
+    return "the caption" if message == CAPTION else f"message {-2 - message}, which was taken out"
 
 
 def _call(row: dict[str, Any], number: int, call: dict[str, Any], *, first: bool) -> Iterator[Text]:

@@ -46,7 +46,30 @@ DISTRIBUTIONS: Mapping[str, Words] = {
     "conversation_turns": Words("問答の数", "turns a conversation"),
     "answer_tokens": Words("回答あたりの出力トークン", "tokens an answer"),
 }
-PARTS: Mapping[str, Words] = {"caption": Words("説明文", "captions"), "answer": Words("答え", "answers")}
+PARTS: Mapping[str, Words] = {
+    "caption": Words("説明文", "captions"),
+    "question": Words("質問", "questions"),
+    "answer": Words("答え", "answers"),
+}
+QUESTIONS: Mapping[str, Words] = {
+    "number": Words("いくつ・何個", "how many"),
+    "why": Words("なぜ", "why"),
+    "where": Words("どこ", "where"),
+    "who": Words("誰", "who"),
+    "when": Words("いつ", "when"),
+    "which": Words("どれ・どちら", "which"),
+    "how": Words("どのような", "how, what like"),
+    "what": Words("何", "what"),
+    "text": Words("文字を読む", "reading text"),
+    "request": Words("〜してください", "a request"),
+    "yes_or_no": Words("はい・いいえ", "yes or no"),
+    "other": Words("その他", "other"),
+}
+ACTIONS: Mapping[str, Words] = {
+    "trim": Words("末尾を切る", "trim"),
+    "drop_turn": Words("問答を一つ外す", "drop a turn"),
+    "retry": Words("聞き直す", "ask again"),
+}
 SCRIPTS: Mapping[str, Words] = {
     "kana": Words("かなを含む", "with kana"),
     "han": Words("漢字のみ", "Han, no kana"),

@@ -16,17 +16,19 @@ from datagen.inspection.difference import Difference, compare
 from datagen.inspection.stored_rows import CUT_AGAIN, StoredRows
 from datagen.inspection.verdicts import Side, judged_side, named_side, run_side
 from datagen.recipe import Output
-from datagen.records import SCHEMA_VERSION
+from datagen.records import REPAIRS, SCHEMA_VERSION
 from datagen.sources.reading.conversation_files import refuse_overlap
 from datagen.store.cut import cut
 from datagen.store.judged_shards import JudgedShards
 from datagen.store.judging import was_judged
 from datagen.store.manifest import claim_output, read_manifest
+from datagen.store.mending import mended
 from datagen.store.policies import policy_facts
 from datagen.store.run_directory import RunDirectory
 from datagen.store.schema_1 import is_schema_1, table_as_now
 from filters import Policy
 
+_VERDICT = ("state", "findings", "repairs", "error", "policy")
 _FACTS = ("task", "recipe", "output")
 
 
@@ -141,11 +143,17 @@ def _restated(run: Path, manifest: dict[str, Any], verdicts: Path) -> Iterator[p
 
 
 def _as_now(table: pa.Table) -> pa.Table:
-    return table_as_now(table) if is_schema_1(table.schema) else table
+    """Return rows of any version as they are today, with a column for repairs."""
+    table = table_as_now(table) if is_schema_1(table.schema) else table
+    if "repairs" in table.column_names:
+        return table
+    index = table.schema.get_field_index("findings") + 1
+    return table.add_column(index, pa.field("repairs", REPAIRS), pa.array([None] * table.num_rows, REPAIRS))
 
 
 def _with_verdicts(table: pa.Table, judged: pa.Table) -> pa.Table:
-    for name in ("state", "findings", "error", "policy"):
+    table = mended(table, table.column("repairs"), judged.column("repairs"))
+    for name in _VERDICT:
         if name in table.schema.names:
             field = table.schema.field(name)
             column = judged.column(name).cast(field.type)
@@ -157,7 +165,7 @@ class _Ahead:
     """Verdicts, taken from a file a few at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._batches = pq.ParquetFile(path).iter_batches(columns=["state", "findings", "error", "policy"])
+        self._batches = pq.ParquetFile(path).iter_batches(columns=list(_VERDICT))
         self._held: pa.Table | None = None
 
     def take(self, rows: int) -> pa.Table:

@@ -10,7 +10,9 @@ from datagen.inspection.costs import Costs, costs
 from datagen.inspection.distributions import Distribution, Script, distributions, scripts
 from datagen.inspection.hit_rates import Grouping, Overlap, RuleHits, groupings, overlap, rule_hits
 from datagen.inspection.marks import Precision, UnusedMarks, reviewed
+from datagen.inspection.mix import Mix, mix
 from datagen.inspection.sameness import Opening, Repeated, openings, repeated
+from datagen.inspection.saved import Saved, saved
 from datagen.inspection.stored_rows import StoredRows
 from datagen.notebook import table, told
 
@@ -40,8 +42,10 @@ class Report:
         groupings: the hits by turn, prompt version, model and task.
         distributions: lengths, tokens and scores, before the policy and after.
         scripts: in which script the answers are.
-        openings: how captions and answers begin most often.
+        openings: how captions, questions and answers begin most often.
         repeated: how many of them are said more than once.
+        mix: the purposes, questions and numbers of kept rows.
+        saved: what repairs and second tries have saved.
         failures: the failed rows by class.
         costs: tokens and time.
         precisions: what people marked in review sheets, by rule.
@@ -60,6 +64,8 @@ class Report:
     scripts: tuple[Script, ...]
     openings: tuple[Opening, ...]
     repeated: tuple[Repeated, ...]
+    mix: Mix
+    saved: tuple[Saved, ...]
     failures: tuple[FailureClass, ...]
     costs: Costs
     precisions: dict[str, Precision]
@@ -100,6 +106,8 @@ def make_report(stored: StoredRows) -> Report:
         scripts=scripts(stored),
         openings=openings(stored),
         repeated=repeated(stored),
+        mix=mix(stored),
+        saved=saved(stored),
         failures=tuple(FailureClass(name, rows, tuple(texts)) for name, rows, texts in stored.ask(_FAILURES)),
         costs=costs(stored),
         precisions=precisions,

@@ -42,6 +42,8 @@ def write_report_page(run: Path, page: Path, seed: int = 0) -> Report:
             distributions={found.name: labels.distribution(found.name) for found in report.distributions},
             scripts=labels.SCRIPTS,
             parts=labels.PARTS,
+            questions=labels.QUESTIONS,
+            actions=labels.ACTIONS,
         )
     write_page(page, text)
     return report

@@ -1,4 +1,4 @@
-"""What rows have in common: how many texts begin with the same words, and how many answers are said again and again.
+"""What rows have in common: how many texts begin with the same words, and how many are said again and again.
 
 A prompt that makes four of five captions begin with この画像は teaches a model to begin so, and no rule that reads one
 row can see it.
@@ -17,6 +17,9 @@ CREATE OR REPLACE TEMP VIEW said AS
     SELECT 'caption' AS part, caption AS text FROM stored WHERE state <> 'failed' AND length(caption) > 0
     UNION ALL
     SELECT 'answer', unnest([message.content FOR message IN coalesce(messages, []) IF message.role = 'assistant'])
+    FROM stored WHERE state <> 'failed'
+    UNION ALL
+    SELECT 'question', unnest([message.content FOR message IN coalesce(messages, []) IF message.role = 'user'])
     FROM stored WHERE state <> 'failed'
 """
 _OPENINGS = """
@@ -43,9 +46,9 @@ class Opening:
     """Texts that begin alike.
 
     Attributes:
-        part: caption or answer.
+        part: caption, question or answer.
         text: the first characters.
-        texts: how many captions or answers begin so; `share` is that of all of them.
+        texts: how many captions, questions or answers begin so; `share` is that of all of them.
     """
 
     part: str
@@ -59,7 +62,7 @@ class Repeated:
     """Texts that are said more than once, alike but for digits, spaces and marks.
 
     Attributes:
-        part: caption or answer.
+        part: caption, question or answer.
         texts: of at least a dozen characters.
         repeated: those among them that stand more than once.
         example: the one that stands most often, `most` times.
@@ -78,12 +81,12 @@ class Repeated:
 
 
 def openings(stored: StoredRows) -> tuple[Opening, ...]:
-    """Return how captions and answers begin most often."""
+    """Return how captions, questions and answers begin most often."""
     stored.ask(_TEXTS)
     return tuple(Opening(*found) for found in stored.ask(_OPENINGS, length=OPENING, most=_MOST))
 
 
 def repeated(stored: StoredRows) -> tuple[Repeated, ...]:
-    """Return how many captions and answers are said more than once."""
+    """Return how many captions, questions and answers are said more than once."""
     stored.ask(_TEXTS)
     return tuple(Repeated(*found) for found in stored.ask(_REPEATED, length=_LONG))

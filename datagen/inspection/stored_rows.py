@@ -33,7 +33,7 @@ _EMPTY: dict[str, Any] = {
     "findings": [],
     "error": None,
     "calls": [],
-    **dict.fromkeys(("images", "pictures", "scores"), ()),
+    **dict.fromkeys(("images", "pictures", "scores", "original", "repairs"), ()),
     **dict.fromkeys(("task", "source", "policy", "license", "url"), ""),
 }
 # What script a text is written in: kana decide for Japanese; Han without kana is Chinese, or a Japanese noun.
@@ -177,7 +177,7 @@ class StoredRows:
     @cached_property
     def dropping(self) -> list[str]:
         """The rules whose finding drops a row."""
-        return [name for name, entry in self.rules.items() if entry.get("action", "drop") == "drop"]
+        return [name for name, entry in self.rules.items() if entry.get("action", "drop") != "flag"]
 
     def summed(self) -> Self:
         """Scan the shards and make the tables `rows` and `found`."""

@@ -19,6 +19,7 @@ _BAR = 10
 _EXAMPLES = 3
 _MUCH = 0.1
 _FEW = 20
+_KINDS_SHOWN = 8
 _COLOURS = {"kept": "green", "dropped": "yellow", "failed": "red"}
 
 
@@ -32,12 +33,14 @@ def print_report(report: Report, console: Console) -> None:
         console.print(styled((f"No hits: {', '.join(quiet)}", "dim")), soft_wrap=True)
     if together := _together(report):
         console.print(f"Most often together: {together}", soft_wrap=True)
+    for line in _saved(report):
+        console.print(styled((on_one_line(line), "green")), soft_wrap=True)
     for line in unused_lines(report.unused_marks):
         console.print(styled((on_one_line(line), "red")), soft_wrap=True)
     for failure in report.failures:
         example = on_one_line(failure.examples[0][:90])
         console.print(styled(("failed", "red"), f", {failure.name}: {failure.rows:,}   ", (example, "dim")))
-    for line in _alike(report):
+    for line in (*_mix(report), *_alike(report)):
         console.print(styled((on_one_line(line), "dim")), soft_wrap=True)
     if report.costs.answers:
         console.print(_cost_line(report.costs), soft_wrap=True)
@@ -52,6 +55,25 @@ def _alike(report: Report) -> Iterator[str]:
         if found.share >= _MUCH and found.repeated > _FEW:
             told = f"「{found.example[:40]}」 {found.most:,} times"
             yield f"{found.share:.0%} of the {found.part}s are said more than once, {told}"
+
+
+def _saved(report: Report) -> Iterator[str]:
+    for found in report.saved:
+        yield f"Saved by {found.action}: {found.saved:,} of {found.tried:,} rows that {found.rule} objected to"
+
+
+def _mix(report: Report) -> Iterator[str]:
+    """Yield the mix of kept rows, where there is one."""
+    found = report.mix
+    if len(found.purposes) > 1:
+        purposes = ", ".join(f"{each.task} {each.kept:,} ({each.share:.1%})" for each in found.purposes)
+        yield f"Kept by purpose: {purposes}"
+    if found.questions:
+        yield "Questions: " + ", ".join(f"{each.name} {each.share:.0%}" for each in found.questions[:_KINDS_SHOWN])
+    if found.yes_share is not None and found.yes + found.no > _FEW:
+        yield f"Yes or no: {found.yes_share:.0%} of {found.yes + found.no:,} answers say yes"
+    if sum(texts for _, texts in found.numbers) > _FEW:
+        yield "Numbers: " + ", ".join(f"{number} × {texts:,}" for number, texts in found.numbers[:_KINDS_SHOWN])
 
 
 def unused_lines(unused: UnusedMarks) -> Iterator[str]:

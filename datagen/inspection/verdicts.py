@@ -52,11 +52,11 @@ _DECIDE = """
 SELECT row, id,
     CASE WHEN len([finding FOR finding IN findings IF finding.rule IN $dropping]) > 0 THEN 'dropped' ELSE 'kept' END
         AS state,
-    [finding FOR finding IN findings IF finding.rule IN $rules] AS findings, error, $mark AS policy
+    [finding FOR finding IN findings IF finding.rule IN $rules] AS findings, repairs, error, $mark AS policy
 FROM stored WHERE state <> 'failed' ORDER BY row
 """
 _STORED = """
-SELECT row, id, state, findings, error, policy FROM stored
+SELECT row, id, state, findings, repairs, error, policy FROM stored
 WHERE state <> 'failed' OR error['class'] = 'rule_error' ORDER BY row
 """
 
@@ -74,7 +74,7 @@ def judged_side(source: Path, policy: Policy, path: Path) -> Side:
     """
     rules = [rule.name for rule in policy.rules]
     dropping = tuple(
-        name for name, entry in zip(rules, policy.to_dict()["rules"], strict=True) if entry["action"] == "drop"
+        name for name, entry in zip(rules, policy.to_dict()["rules"], strict=True) if entry["action"] != "flag"
     )
     if (usable(source) / "manifest.json").exists():
         with StoredRows(source) as stored:
@@ -106,7 +106,8 @@ def named_side(stored: StoredRows, path: Path) -> Side:
 def covers(manifest: dict[str, Any], policy: Policy) -> bool:
     """Whether the findings in a run's shards decide `policy`: its rules judged there, with its settings.
 
-    They do not if datagen had another version then, a file that a rule reads has changed since, or a rule failed.
+    They do not if datagen had another version then, a file that a rule reads has changed since, a rule failed, or one
+    of the two policies repairs: what was found is of what is left.
     """
     if "rule_error" in manifest["failures"] or manifest.get("recipe", {}).get("checks"):
         return False  # a row that a check dropped has no answers, and stays dropped whatever its findings say
@@ -115,6 +116,8 @@ def covers(manifest: dict[str, Any], policy: Policy) -> bool:
     except PolicyError:
         return False
     if manifest["datagen"] != VERSION or judged.digest != manifest["policy"]["digest"]:
+        return False
+    if any(entry["action"] not in ("drop", "flag") for each in (judged, policy) for _, entry in _entries(each)):
         return False
     settings = {rule.name: _settings(entry) for rule, entry in _entries(judged)}
     return all(settings.get(rule.name) == _settings(entry) for rule, entry in _entries(policy))
@@ -161,7 +164,7 @@ def _judge_groups(path: Path, number: int, groups: list[int], policy: CarriedPol
         names = file.schema_arrow.names
         wanted = [
             name
-            for name in ("id", "messages", "caption", "scores", "question", "answer", "state", "error")
+            for name in ("id", "messages", "caption", "scores", "repairs", "question", "answer", "state", "error")
             if name in names
         ]
         stored = {"state", "findings", "error"} <= set(names)  # what kept and dropped rows are has been looked at

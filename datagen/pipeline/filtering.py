@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from datagen.errors import DatagenError, InterruptedRunError
 from datagen.executors import FEW_ROWS, mapped, suited
 from datagen.recipe import Output
-from datagen.records import SCHEMA_VERSION
+from datagen.records import REPAIRS, SCHEMA_VERSION
 from datagen.sources.reading.conversation_files import (
     as_parquet,
     find_conversations,
@@ -32,13 +32,14 @@ from datagen.store.index import Index
 from datagen.store.judged_shards import JudgedShards
 from datagen.store.judging import VERDICTS, judge_conversations, judge_parts
 from datagen.store.manifest import claim_output
+from datagen.store.mending import mended
 from datagen.store.policies import CarriedPolicy, policy_facts
 from datagen.store.run_directory import RunDirectory
 from filters import Policy
 
-_JUDGED = ("findings", "state", "error", "policy")
+_JUDGED = ("findings", "repairs", "state", "error", "policy")
 _OF_SCHEMA_1 = ("findings", "state", "error")
-_READ = ("id", "messages", "caption", "scores", "question", "answer", FAULT)
+_READ = ("id", "messages", "caption", "scores", "repairs", "question", "answer", FAULT)
 _READ_BYTES = 1 << 28
 _FEW_BYTES = 1 << 24
 """Of input that is judged before Ray has started."""
@@ -148,6 +149,9 @@ def _judged_rows(path: Path, group: int, verdict: pa.Table, schema: pa.Schema) -
             judged = verdict.slice(first, batch.num_rows)
             first += batch.num_rows
             rows = pa.Table.from_batches([batch])
+            nothing = pa.chunked_array([pa.array([None] * rows.num_rows, REPAIRS)])
+            before = rows.column("repairs") if "repairs" in rows.column_names else nothing
+            rows = mended(rows, before, judged.column("repairs"))
             yield pa.table(as_merged(rows, schema, path, judged.select(list(_JUDGED))), schema=schema)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Self
@@ -12,13 +13,14 @@ from datagen.failures import Failure
 from datagen.pictures.picture import Picture, passed_through, prepare
 from datagen.pipeline.phases import Phase
 from datagen.recipe import Recipe
-from datagen.records import ErrorRecord, FindingRecord, MessageRecord, Row, ScoreRecord
+from datagen.records import ErrorRecord, FindingRecord, MessageRecord, RepairRecord, Row, ScoreRecord
 from datagen.sources import Entry, local_file, open_source
 from datagen.stages.checks import CHECKS, measured
 from datagen.stages.runner import StageRunner
 from datagen.stages.sample import Sample
 from datagen.store.index import IndexEntry
 from datagen.store.policies import CarriedPolicy, mark_of
+from filters.mending import Repair, repaired
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class RowMaker:
         self._source = open_source(recipe.source, recipe.images.max_bytes)
         used = recipe.engines if phase is None else phase.engines
         self.engines = {name: open_engine(recipe.engines[name], keys.get(name)) for name in used}
-        self._runner = StageRunner(recipe, self.engines, None if phase is None else phase.stages)
+        self._runner = StageRunner(recipe, self.engines, None if phase is None else phase.stages, self._policy)
         self._judges = phase is None or phase.is_last
         self._open = AsyncExitStack()
 
@@ -120,7 +122,7 @@ class RowMaker:
         """Whether the policy, by the scores of the checks alone, may keep the row."""
         if not self._before_calls.rules:
             return True
-        return self._before_calls.judge([_judged(sample.scores, [], "")])[0].kept
+        return self._before_calls.judge([{**sample.judged(), "messages": [], "caption": ""}])[0].kept
 
     def _row(self, listed: IndexEntry, sample: Sample, error: ErrorRecord | None, *, asked: bool) -> Row:
         row = Row(
@@ -139,7 +141,10 @@ class RowMaker:
             calls=sample.calls,
         )
         if error is None and self._judges:
-            verdict = self._policy.judge([_judged(row.scores, row.messages, row.caption)])[0]
+            judged = sample.judged()
+            verdict = self._policy.judge([judged])[0]
+            if verdict.repairs:
+                row = _repaired(row, judged, verdict.repairs)
             row.state = "failed" if verdict.error else "kept" if verdict.kept else "dropped"
             row.error = _record(Failure("rule_error", verdict.error)) if verdict.error else None
             row.findings = [FindingRecord(**finding._asdict()) for finding in verdict.findings]
@@ -152,13 +157,17 @@ def _taken_up(row: Row, pictures: tuple[Picture, ...]) -> Sample:
     return Sample(row.id, pictures, row.caption, list(row.messages), list(row.scores), list(row.calls))
 
 
-def _judged(scores: list[ScoreRecord], messages: list[MessageRecord], caption: str) -> dict[str, object]:
-    """Return a row as policies read it."""
-    return {
-        "messages": [{"role": message.role, "content": message.content} for message in messages],
-        "caption": caption,
-        "scores": [score.model_dump() for score in scores],
-    }
+def _repaired(row: Row, sample: dict[str, object], repairs: Sequence[Repair]) -> Row:
+    """Return a row as the policy's repairs leave it."""
+    left = repaired(sample, repairs)
+    return row.model_copy(
+        update={
+            "messages": [MessageRecord(**message) for message in left["messages"]],
+            "caption": left["caption"],
+            "scores": [ScoreRecord(**score) for score in left["scores"]],
+            "repairs": [RepairRecord(**repair._asdict()) for repair in repairs],
+        }
+    )
 
 
 def _record(failure: Failure) -> ErrorRecord:

@@ -85,12 +85,14 @@ def sample_lines(row: dict[str, Any]) -> Iterator[Text]:
     for finding in row["findings"]:
         quoted = on_one_line(f"「{finding['text']}」 {finding['evidence']}" if finding["text"] else finding["evidence"])
         yield styled((f"  → {finding['rule']}", "yellow"), f" {quoted}")
+    for repair in row.get("repairs") or ():
+        yield styled((f"  ✂ {repair['action']}", "green"), f" {on_one_line(repair['text'])} ({repair['rule']})")
     if row["error"]:
         yield styled((f"  → {row['error']['class']}", "red"), f" {_clipped(row['error']['message'])}")
 
 
 def _first_rows(directory: Path, manifest: dict[str, Any], state: str, most: int) -> Iterator[dict[str, Any]]:
-    columns = ["id", "key", "caption", "messages", "findings", "state", "error"]
+    columns = ["id", "key", "caption", "messages", "findings", "repairs", "state", "error"]
     for shard in manifest["shards"]:
         if shard["path"].startswith(f"{FOLDERS[state]}/"):
             file = pq.ParquetFile(directory / shard["path"])

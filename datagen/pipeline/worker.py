@@ -21,7 +21,7 @@ from datagen.pipeline.row_maker import RowMaker
 from datagen.pipeline.stopping import reason_of
 from datagen.progress import Progress
 from datagen.recipe import Recipe
-from datagen.stages.runner import SHRUNK
+from datagen.records import SHRUNK
 from datagen.store.earlier import EarlierRows
 from datagen.store.index import Index, IndexEntry
 from datagen.store.journal import Journal, is_sealed, rows_under_way

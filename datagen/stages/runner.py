@@ -21,18 +21,17 @@ from datagen.engines.wire.request import image_part
 from datagen.failures import Failure
 from datagen.pictures.picture import Picture, prepare
 from datagen.recipe import Recipe
-from datagen.records import Call, ScoreRecord
+from datagen.records import ASKED_AGAIN, CAPTION, SHRUNK, Call, ScoreRecord
 from datagen.stages.answers import ONLY_THOUGHT
 from datagen.stages.frames import without_thinking
-from datagen.stages.sample import Sample
+from datagen.stages.sample import Mark, Sample
 from datagen.stages.step import Step, steps
+from filters import Policy
 from prompts import Prompt, PromptError
 
 _UNUSABLE = ("length", "unfinished", "empty_answer", "unparsable_answer", "refused_caption")
 _WHOLE = frozenset({"stop", "", "eos_token", "stop_sequence"})
 """The reasons to finish of a whole answer: of OpenAI, of servers that name none, and of older TGI servers."""
-SHRUNK = "shrunk"
-"""The score of a row whose pictures were made smaller because they overflowed the model's context."""
 _SHRUNK_TO = 0.25
 _REASON = 300
 # As vLLM, SGLang, llama.cpp and OpenAI say that a prompt is too long; none says how much of it is pictures.
@@ -83,11 +82,19 @@ class StageRunner:
         recipe: the stages and the seed.
         engines: an open engine for each name that the stages have.
         stages: the numbers of those that are put; all if not given.
+        policy: by which a stage with `on_drop: retry` takes an answer for unusable; none if not given.
     """
 
-    def __init__(self, recipe: Recipe, engines: Mapping[str, Engine], stages: range | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        engines: Mapping[str, Engine],
+        stages: range | None = None,
+        policy: Policy | None = None,
+    ) -> None:
         self._recipe = recipe
         self._engines = engines
+        self._policy = policy
         self._steps = [step for step in steps(recipe) if stages is None or step.number in stages]
 
     async def run(self, sample: Sample) -> None:
@@ -125,7 +132,11 @@ class StageRunner:
         """Ask until the answer is usable, each time with another seed, `stage.attempts` times at most."""
         stage = step.stage
         engine = self._engines[stage.engine]
+        before = sample.mark()
+        objections: list[str] = []
+        held: Completion | None = None
         for attempt in range(1, stage.attempts + 1):
+            sample.go_back(before)
             seed = self._seed(sample.id, step.number, turn, attempt)
             completion = await self._complete(engine, history, step, seed, sample)
             sample.calls.append(
@@ -148,11 +159,43 @@ class StageRunner:
             try:
                 self._read(completion, step, sample)
             except Failure as failure:
-                if failure.failure_class not in _UNUSABLE or attempt == stage.attempts:
+                last = attempt == stage.attempts
+                if failure.failure_class not in _UNUSABLE or (last and held is None):
                     raise
-            else:
-                history.messages.append({"role": "assistant", "content": _repeated(completion.text)})
-                return
+                if not last or held is None:
+                    continue
+                self._read(held, step, sample)
+                completion = held
+            if attempt < stage.attempts and (objection := self._objection(step, sample, before)):
+                objections.append(objection)
+                held = completion
+                continue
+            history.messages.append({"role": "assistant", "content": _repeated(completion.text)})
+            break
+        if objections:
+            sample.scores.append(
+                ScoreRecord(
+                    name=ASKED_AGAIN,
+                    value=len(objections),
+                    reason=objections[0],
+                    message=len(sample.messages) - 1 if len(sample.messages) > before.messages else CAPTION,
+                )
+            )
+
+    def _objection(self, step: Step, sample: Sample, before: Mark) -> str:
+        """Return what the policy would drop the row for in what was added since a mark; empty if nothing."""
+        if self._policy is None or step.stage.on_drop == "keep":
+            return ""
+        verdict = self._policy.judge([sample.judged()])[0]
+        new = {*range(before.messages, len(sample.messages)), *([CAPTION] if sample.caption != before.caption else [])}
+        return next(
+            (
+                f"{finding.rule}: {finding.text or finding.evidence}"[:_REASON]
+                for finding in verdict.findings
+                if finding.rule in verdict.dropped_by and finding.message in new
+            ),
+            "",
+        )
 
     async def _complete(
         self, engine: Engine, history: ChatHistory, step: Step, seed: int, sample: Sample

@@ -14,6 +14,14 @@ class Turn(NamedTuple):
     answer: str
 
 
+class Mark(NamedTuple):
+    """How many messages and scores a sample has, and its caption."""
+
+    messages: int
+    scores: int
+    caption: str
+
+
 @dataclass
 class Sample:
     """What is known of one entry of the source so far.
@@ -49,6 +57,23 @@ class Sample:
             for question, answer in pairs
             if (question.role, answer.role) == ("user", "assistant")
         ]
+
+    def judged(self) -> dict[str, object]:
+        """Return the sample as policies read it."""
+        return {
+            "messages": [{"role": message.role, "content": message.content} for message in self.messages],
+            "caption": self.caption,
+            "scores": [score.model_dump() for score in self.scores],
+        }
+
+    def mark(self) -> "Mark":
+        """Return where the sample stands, so that what an answer adds can be taken back."""
+        return Mark(len(self.messages), len(self.scores), self.caption)
+
+    def go_back(self, mark: "Mark") -> None:
+        """Take back what was added since a mark; the calls stay."""
+        del self.messages[mark.messages :], self.scores[mark.scores :]
+        self.caption = mark.caption
 
     def add(self, turn: Turn) -> None:
         """Append a turn to the conversation."""

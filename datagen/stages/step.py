@@ -6,6 +6,7 @@ from functools import cached_property
 from datagen.engines import engine_class
 from datagen.errors import DatagenError
 from datagen.recipe import Recipe, Stage
+from datagen.records import ASKED_AGAIN, SHRUNK
 from datagen.stages.checks import CHECKS
 from datagen.stages.readers import Reader, reader
 from filters import Policy
@@ -65,7 +66,7 @@ def check_names(recipe: Recipe, policy: Policy) -> None:
         raise DatagenError(
             "stages make no turn of dialogue; add a question-answer stage, or set as_turn: true on the caption stage"
         )
-    scores = {*recipe.checks, *(step.prompt.name for step in made if step.reader.makes_scores)}
+    scores = {*recipe.checks, ASKED_AGAIN, SHRUNK, *(step.prompt.name for step in made if step.reader.makes_scores)}
     if missing := [score for score in policy.scores if score not in scores]:
         raise DatagenError(
             f"The policy {policy.name} asks for the score {missing[0]}, which nothing in the recipe makes: "

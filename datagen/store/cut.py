@@ -27,6 +27,7 @@ from datagen.records import STATES
 from datagen.store.index import Index
 from datagen.store.journal import GROUP_BYTES, part_path
 from datagen.store.manifest import FOLDERS, install, manifest_of
+from datagen.store.mending import mended
 from datagen.store.parts import NUMBERED_SCHEMA, PartRows
 from datagen.store.run_directory import RunDirectory
 from datagen.store.shards import Shard, row_groups, shard_name, write_shard
@@ -78,13 +79,14 @@ _BATCH_ROWS = 2048
 _JUDGED_ROWS = """
 SELECT rows.* REPLACE (
     coalesce(v.state, rows.state) AS state, coalesce(v.findings, rows.findings) AS findings,
-    coalesce(v.policy, rows.policy) AS policy,
+    coalesce(v.policy, rows.policy) AS policy, coalesce(v.repairs, rows.repairs) AS repairs,
     CASE WHEN v.id IS NULL THEN rows.error ELSE v.error END AS error
-)
+), rows.repairs AS before
 FROM rows LEFT JOIN verdicts v ON rows.id = v.id AND (rows.state <> 'failed' OR rows.error['class'] = 'rule_error')
 """
 _SIZED = """*, coalesce(list_sum([member.size for member in members]), 0)::BIGINT
-    + strlen(CAST(messages AS VARCHAR)) + strlen(CAST(calls AS VARCHAR)) AS bytes"""
+    + coalesce(list_sum([strlen(message.content) FOR message IN messages]), 0)::BIGINT
+    + strlen(CAST(calls AS VARCHAR)) AS bytes"""
 _SHARDS = """
 WITH placed AS (
     SELECT state, file_row_number AS number,
@@ -164,7 +166,10 @@ def _write(rows: duckdb.DuckDBPyRelation, table: Path) -> None:
     """Write sorted rows; no row group has more text than readers open."""
     with writing(table), table.open("wb") as file, pq.ParquetWriter(file, _SORTED_SCHEMA, compression="zstd") as writer:
         for batch in rows.to_arrow_reader(_BATCH_ROWS):
-            for group in row_groups(pa.Table.from_batches([batch]), _BATCH_ROWS, GROUP_BYTES):
+            piece = pa.Table.from_batches([batch])
+            if "before" in piece.column_names:
+                piece = mended(piece, piece.column("before"), piece.column("repairs")).drop_columns("before")
+            for group in row_groups(piece, _BATCH_ROWS, GROUP_BYTES):
                 writer.write_table(group.cast(_SORTED_SCHEMA))
 
 

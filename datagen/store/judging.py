@@ -11,19 +11,22 @@ import pyarrow.parquet as pq
 from datagen.executors import mapped
 from datagen.failures import Failure
 from datagen.files.writing import appearing
-from datagen.records import ERROR, FINDINGS
-from datagen.sources.reading.stored_conversations import fault_of, sample_of
+from datagen.records import ERROR, FINDINGS, REPAIRS
+from datagen.sources.reading.stored_conversations import fault_of, repairs_of, sample_of
 from datagen.store.parts import read_part, sealed_parts
 from datagen.store.policies import CarriedPolicy, mark_of
 from filters import Finding, Policy, Verdict
+from filters.mending import restored
 
 _VERDICT_FIELDS: "list[pa.Field[Any]]" = [
     pa.field("id", pa.string()),
     pa.field("state", pa.string()),
     pa.field("findings", FINDINGS),
+    pa.field("repairs", REPAIRS),
     pa.field("error", ERROR),
     pa.field("policy", pa.string()),
 ]
+_READ = ("id", "caption", "messages", "scores", "repairs")
 VERDICTS = pa.schema(_VERDICT_FIELDS)
 """The columns of `verdicts.parquet`."""
 NOT_MADE = "not_made"
@@ -62,13 +65,18 @@ def judged_by_others(parts: Path, policy: Policy) -> bool:
 
 
 def judge_rows(rows: list[dict[str, Any]], policy: Policy) -> pa.Table:
-    """Return the verdicts (`VERDICTS`) of rows with `id`, `messages`, and perhaps `caption` and `scores`."""
+    """Return the verdicts (`VERDICTS`) of rows with `id`, `messages`, and perhaps `caption`, `scores` and `repairs`.
+
+    They are judged as they were before the repairs that they have.
+    """
+    rows = [restored(row, found) if (found := repairs_of(row)) else row for row in rows]
     verdicts = [_of_row(row, verdict) for row, verdict in zip(rows, policy.judge(rows), strict=True)]
     return pa.table(
         [
             pa.array([row["id"] for row in rows], pa.string()),
             pa.array([_state(verdict) for verdict in verdicts], pa.string()),
             pa.array([[finding._asdict() for finding in verdict.findings] for verdict in verdicts], FINDINGS),
+            pa.array([[repair._asdict() for repair in verdict.repairs] for verdict in verdicts], REPAIRS),
             pa.array([_error(verdict) for verdict in verdicts], ERROR),
             pa.repeat(pa.scalar(mark_of(policy)), len(rows)),
         ],
@@ -87,7 +95,7 @@ def judge_conversations(rows: Sequence[Mapping[str, Any]], policy: Policy) -> pa
         verdict["id"] = None if row["id"] is None else str(row["id"])
         if fault:
             error = {"class": "bad_row", "message": fault}
-            verdict |= {"state": "failed", "findings": [], "error": error, "policy": ""}
+            verdict |= {"state": "failed", "findings": [], "repairs": [], "error": error, "policy": ""}
     return pa.Table.from_pylist(verdicts, schema=VERDICTS)
 
 
@@ -116,7 +124,7 @@ def _error(verdict: Verdict) -> dict[str, str] | None:
 
 
 def _judge_part(path: Path, policy: CarriedPolicy, others_only: bool) -> pa.Table:
-    rows = read_part(path, ["id", "caption", "messages", "scores", "state", "error", "policy"]).to_pylist()
+    rows = read_part(path, [*_READ, "state", "error", "policy"]).to_pylist()
     loaded = policy.load()
     mark = mark_of(loaded)
     judged = [row for row in rows if was_judged(row) and (not others_only or _by_another(row, mark))]

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from datagen.errors import AccountingError, DatagenError
 from datagen.files.reading import open_parquet
-from datagen.records import PART_SCHEMA
+from datagen.records import EARLIER_PART_SCHEMA, PART_SCHEMA
 from datagen.store.index import Index
 from datagen.store.journal import anew, part_path, rows_under_way
 from datagen.store.schema_1 import is_schema_1, refuse_schema_1
@@ -41,9 +41,22 @@ def read_part(path: Path, columns: Iterable[str] | None = None) -> pa.Table:
     with open_parquet(path, anew(path), checksums=True) as file:
         if is_schema_1(file.schema_arrow):
             raise refuse_schema_1(path.parent.parent)
+        wanted = PART_SCHEMA.names if columns is None else list(columns)
+        if file.schema_arrow.equals(EARLIER_PART_SCHEMA):
+            rows = file.read(columns=[name for name in wanted if name in EARLIER_PART_SCHEMA.names])
+            return _completed(rows, wanted)
         if not file.schema_arrow.equals(PART_SCHEMA):  # no checksum covers it
             raise ValueError("the schema is another one")
-        return file.read(columns=list(columns) if columns is not None else None)
+        return file.read(columns=wanted)
+
+
+def _completed(rows: pa.Table, wanted: list[str]) -> pa.Table:
+    """Return rows with the columns that came later, which are empty in them."""
+    columns: list[Any] = [
+        rows.column(name) if name in rows.column_names else pa.array([[]] * rows.num_rows, PART_SCHEMA.field(name).type)
+        for name in wanted
+    ]
+    return pa.table(columns, schema=pa.schema([PART_SCHEMA.field(name) for name in wanted]))
 
 
 def check_parts(paths: Iterable[Path]) -> None:

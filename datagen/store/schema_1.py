@@ -59,7 +59,7 @@ def table_as_now(table: pa.Table) -> pa.Table:
     rows = [row_as_now(row) for row in table.to_pylist()]
     if {*_PICTURE, "image", "calls"} <= set(table.schema.names):
         schema = shard_schema()
-        empty = {"policy": "", "scores": [], "images": [], "pictures": []}
+        empty = {"policy": "", "scores": [], "images": [], "pictures": [], "original": [], "repairs": []}
         return pa.Table.from_pylist(
             [{name: row.get(name, empty.get(name)) for name in schema.names} for row in rows], schema=schema
         )

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
+from filters.mending import Repair
+
 NEEDED = "id and messages, or id, question and answer (in JSON also conversations of from and value)"
 FAULT = "datagen.fault"
 """A column that says why a row could not be read; it is in no shard."""
@@ -50,6 +52,16 @@ def scores_of(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def repairs_of(row: Mapping[str, Any]) -> list[Repair]:
+    """Return the row's `repairs`, as far as they are such: a column of another table may have that name."""
+    repairs = row.get("repairs")
+    if not isinstance(repairs, list) or not all(
+        isinstance(repair, dict) and repair.keys() >= set(Repair._fields) for repair in repairs
+    ):
+        return []
+    return [Repair(**{name: repair[name] for name in Repair._fields}) for repair in repairs]
+
+
 def sample_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return what rules read of a row, which has no fault."""
     caption = row.get("caption")
@@ -58,6 +70,7 @@ def sample_of(row: Mapping[str, Any]) -> dict[str, Any]:
         "messages": messages_of(row),
         "caption": caption if isinstance(caption, str) else "",
         "scores": scores_of(row),
+        "repairs": row.get("repairs"),
     }
 
 
