@@ -40,6 +40,8 @@ class EngineSettings(Section):
 
     Attributes:
         kind: how it is spoken to: `openai`, or a class of your own as `package.module:Class`.
+        stand_in: a class that answers in the model's place, as `package.module:Class`, so that a recipe can be tried
+            without the model; `--model` and `--endpoint` take it away.
         model: the name that the server knows it by; with endpoints that serve one model alone it may be left out.
         weights: what vLLM is to load when datagen starts the server: a folder or a hub name; `model` if not given.
         endpoints: base URLs of OpenAI-compatible servers, `http://host:port/v1`; none means that datagen starts one.
@@ -61,6 +63,7 @@ class EngineSettings(Section):
     """
 
     kind: str = "openai"
+    stand_in: str | None = None
     model: str = ""
     weights: str | None = None
     endpoints: tuple[str, ...] = ()
@@ -76,10 +79,15 @@ class EngineSettings(Section):
     replicas: int | None = Field(None, ge=1)
     server: ServerSettings = ServerSettings()
 
-    @field_validator("kind")
+    @property
+    def answered_by(self) -> str:
+        """The kind of engine that answers: the stand-in, where there is one."""
+        return self.stand_in or self.kind
+
+    @field_validator("kind", "stand_in")
     @classmethod
-    def _known_kind(cls, kind: str) -> str:
-        return known(kind, "datagen.engines", "engine")
+    def _known_kind(cls, kind: str | None) -> str | None:
+        return None if kind is None else known(kind, "datagen.engines", "engine")
 
     @field_validator("endpoints")
     @classmethod

@@ -18,6 +18,7 @@ FailureClass = Literal[
     "unfinished",  # the answer ended neither by itself nor there: content_filter, abort, …
     "empty_answer",  # the model said nothing, or only thought
     "unparsable_answer",  # the answer is not of the shape that was asked for
+    "lost_structure",  # a translation without a turn, or a mark, of the original
     "refused_caption",  # a caption that says that the picture will not or cannot be described
     "unusable_caption",  # a caption with control strings, or caught in a loop
     "prompt_error",  # the prompt's template failed on what came before

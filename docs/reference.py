@@ -143,6 +143,9 @@ _ASKED: dict[str, Any] = {
     "turn": 1,
     "caption": "公園の池に、二羽の白鳥が浮かんでいます。",
     "turns": [{"question": "鳥は何羽いますか？", "answer": "二羽います。"}],
+    "dialogue": "[Q1] How many birds are there?\n[A1] There are ⟦1⟧ birds.",
+    "context": "",
+    "fault": "",
 }
 
 

@@ -62,6 +62,13 @@ def repaired(sample: Mapping[str, Any], repairs: Sequence[Repair]) -> dict[str, 
     return {**mended, "caption": sample["caption"][: cuts[CAPTION]]} if CAPTION in cuts else mended
 
 
+def beside_original(sample: Mapping[str, Any], repairs: Sequence[Repair]) -> dict[str, Any]:
+    """Returns a repaired sample as rules read it: with the messages alone of its original that it still has."""
+    gone = {repair.message for repair in repairs if repair.role}
+    original = [message for index, message in enumerate(sample.get("original") or ()) if index not in gone]
+    return {**repaired(sample, repairs), "original": original}
+
+
 def restored(sample: Mapping[str, Any], repairs: Sequence[Repair]) -> dict[str, Any]:
     """Returns a sample as it was before its repairs."""
     gone = {repair.message: {"role": repair.role, "content": repair.text} for repair in repairs if repair.role}

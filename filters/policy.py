@@ -11,7 +11,7 @@ from typing import Any
 from filters.base import Finding, Rule, RuleStatistics
 from filters.entries import entry_name, repair_action, rule_of
 from filters.errors import PolicyError
-from filters.mending import Repair, repair_of, repaired
+from filters.mending import Repair, beside_original, repair_of
 from filters.sample import Batch, Sample
 from filters.scores import ScoreBound
 from filters.version import rules_version
@@ -125,7 +125,7 @@ class Policy:
             for number, verdict in enumerate(verdicts)
             if not verdict.kept and not verdict.error and (repairs := self._repairs(batch.samples[number], verdict))
         }
-        mended = Batch([repaired(samples[number], repairs) for number, repairs in proposed.items()])
+        mended = Batch([beside_original(samples[number], repairs) for number, repairs in proposed.items()])
         for (number, repairs), verdict in zip(proposed.items(), self._verdicts(mended, counted=False), strict=True):
             if verdict.kept:
                 verdicts[number] = replace(verdict, repairs=repairs)

@@ -70,20 +70,24 @@ class Score(NamedTuple):
 
 
 class Sample:
-    """A conversation as the rules see it.
+    """A conversation as the rules see it; `original` is what it was translated from, empty if it was not.
 
     >>> sample = Sample({"messages": [{"role": "user", "content": "何色？"}, {"role": "assistant", "content": "赤。"}]})
     >>> [message.content for message in sample.answers]
     ['赤。']
     """
 
-    __slots__ = ("caption", "messages", "scores")
+    __slots__ = ("caption", "messages", "original", "scores")
 
     def __init__(self, sample: Mapping[str, Any]) -> None:
         try:
             self.messages = tuple(
                 Message(index, message["role"], _text(message["content"]))
                 for index, message in enumerate(sample["messages"])
+            )
+            self.original = tuple(
+                Message(index, message["role"], _text(message["content"]))
+                for index, message in enumerate(sample.get("original") or ())
             )
             caption = sample.get("caption")
             self.caption = None if caption is None else Message(CAPTION, "caption", _text(caption))

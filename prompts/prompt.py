@@ -14,7 +14,14 @@ from filters.errors import sentence
 from filters.registry import Registry, RegistryError
 from prompts.template import Template
 
-_EXAMPLE: dict[str, object] = {"turn": 1, "caption": "説明", "turns": [{"question": "質問", "answer": "答え"}] * 20}
+_EXAMPLE: dict[str, object] = {
+    "turn": 1,
+    "caption": "説明",
+    "turns": [{"question": "質問", "answer": "答え"}] * 20,
+    "dialogue": "[Q1] What is it?",
+    "context": "",
+    "fault": "",
+}
 VARIABLES = frozenset({*_EXAMPLE, "focus"})
 """What a template may use, see `Prompt.user`."""
 
@@ -44,15 +51,15 @@ class Answer(BaseModel):
 
     Attributes:
         reads_as: what it becomes in a row: `caption` (of a field `caption`), `turn` (of `question` and `answer`),
-            `dialogue` (of `turns`, a list of such pairs), `score` (a judge's `score` and `reason`), or a reader of your
-            own as `package.module:Class`.
-        schema: the JSON schema that the server is held to.
+            `dialogue` (of `turns`, a list of such pairs), `score` (a judge's `score` and `reason`), `translation` (of
+            the whole conversation, as plain text), or a reader of your own as `package.module:Class`.
+        schema: the JSON schema that the server is held to; none for plain text.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     reads_as: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.:]*$")]
-    json_schema: dict[str, Any] = Field(alias="schema")
+    json_schema: dict[str, Any] | None = Field(None, alias="schema")
 
 
 class Prompt(BaseModel):
@@ -64,7 +71,9 @@ class Prompt(BaseModel):
         purpose: one or two sentences for the reader.
         system: sent when this prompt opens the conversation with its engine.
         user: the Jinja2 template of the request. It may use `turn` (1, 2, … of a repetition), `focus`, `caption` (of an
-            earlier stage) and `turns` (the dialogue so far, a list of objects with `question` and `answer`).
+            earlier stage) and `turns` (the dialogue so far, a list of objects with `question` and `answer`); for a
+            translation also `dialogue` (the numbered texts), `context` (the translations before a text that is asked
+            for alone) and `fault` (what was wrong with the last one).
         instructions: for captions, what a user might have asked; one is drawn when the caption becomes a turn.
         focuses: what the question is about; every repetition in a row gets another one.
         answer: the shape of the answer.

@@ -38,6 +38,10 @@ def sentence_of(name: str | Path) -> str:
     return message
 
 
+SAID = {"dialogue": "[Q1] What is it?", "context": "", "fault": ""}
+"""What a template is given for a translation."""
+
+
 def example_of(schema: dict[str, Any]) -> Any:
     """Return the smallest document that a prompt's schema allows."""
     if schema["type"] == "object":
@@ -55,6 +59,9 @@ def example_of(schema: dict[str, Any]) -> Any:
 def test_what_a_shipped_prompt_asks_for_is_what_is_read(name: str) -> None:
     prompt = load_prompt(name)
     assert prompt.name == name
+    if prompt.answer.json_schema is None:
+        assert prompt.answer.reads_as == "translation"  # whose reader knows what was asked for: test_translation.py
+        return
     answer = orjson.dumps(example_of(prompt.answer.json_schema)).decode()
     sample = Sample("1")
     reader(prompt.answer.reads_as).read(answer, prompt, False, sample, random.Random(0))
@@ -66,7 +73,7 @@ def test_shipped_prompts_render_without_leftovers(name: str) -> None:
     prompt = load_prompt(name)
     for turn in (1, 2, 5):
         for focus in prompt.focuses or ("",):
-            text = prompt.render(turn=turn, focus=focus, caption="説明文", turns=[])
+            text = prompt.render(**SAID, turn=turn, focus=focus, caption="説明文", turns=[])
             assert text == text.strip() != ""
             assert "{{" not in text
             assert "<image>" not in text
@@ -96,7 +103,7 @@ def test_a_prompt_of_ones_own_is_named_by_its_path(tmp_path: Path) -> None:
 def test_every_prompt_that_makes_answers_forbids_asking_back(name: str) -> None:
     prompt = load_prompt(name)
     forbidden = "質問や呼びかけ" if prompt.answer.reads_as == "caption" else "質問や聞き返し、申し出を含めません"
-    assert forbidden in prompt.render(turn=1, focus="色", caption="桜。")
+    assert forbidden in prompt.render(**SAID, turn=1, focus="色", caption="桜。")
 
 
 def test_text_is_not_escaped_as_html() -> None:
@@ -130,7 +137,7 @@ def test_an_unknown_prompt_names_those_that_ship(name: str) -> None:
         ({"name": "My prompt"}, "name is 'My prompt', but string should match pattern"),
         ({"user": None}, "user is empty, but input should be a valid string"),
         ({"user": ...}, "the field user is missing"),
-        ({"user": "{{ captoin }}"}, "user uses captoin; a template may use caption, focus, turn, turns"),
+        ({"user": "{{ captoin }}"}, "user uses captoin; a template may use caption, context, dialogue, fault, focus"),
         ({"user": "{{ focus }}"}, "focuses is empty; list at least one"),
         ({"user": "{% if turn %}"}, "user is not a valid Jinja2 template"),
     ],

@@ -129,7 +129,7 @@ def _load(
     if slice_ is not None:
         options["source.slice"] = slice_
     if endpoints:
-        options["engines.*.endpoints"] = endpoints
+        options |= {"engines.*.endpoints": endpoints, "engines.*.stand_in": None}
     if model is not None:
-        options |= {"engines.*.model": model, "engines.*.weights": None}
+        options |= {"engines.*.model": model, "engines.*.weights": None, "engines.*.stand_in": None}
     return load_recipe(path, overrides or (), options)

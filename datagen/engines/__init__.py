@@ -83,4 +83,4 @@ def engine_class(kind: str, field: str = "engines.kind") -> type[Engine]:
 
 def open_engine(engine: "EngineSettings", key: str | None) -> Engine:
     """Return the engine for these settings of a recipe, not yet connected."""
-    return engine_class(engine.kind).of(engine, key)
+    return engine_class(engine.answered_by).of(engine, key)

@@ -164,7 +164,18 @@ def _judge_groups(path: Path, number: int, groups: list[int], policy: CarriedPol
         names = file.schema_arrow.names
         wanted = [
             name
-            for name in ("id", "messages", "caption", "scores", "repairs", "question", "answer", "state", "error")
+            for name in (
+                "id",
+                "messages",
+                "caption",
+                "original",
+                "scores",
+                "repairs",
+                "question",
+                "answer",
+                "state",
+                "error",
+            )
             if name in names
         ]
         stored = {"state", "findings", "error"} <= set(names)  # what kept and dropped rows are has been looked at

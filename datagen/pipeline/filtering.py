@@ -39,7 +39,7 @@ from filters import Policy
 
 _JUDGED = ("findings", "repairs", "state", "error", "policy")
 _OF_SCHEMA_1 = ("findings", "state", "error")
-_READ = ("id", "messages", "caption", "scores", "repairs", "question", "answer", FAULT)
+_READ = ("id", "messages", "caption", "original", "scores", "repairs", "question", "answer", FAULT)
 _READ_BYTES = 1 << 28
 _FEW_BYTES = 1 << 24
 """Of input that is judged before Ray has started."""

@@ -135,6 +135,7 @@ class RowMaker:
             task=self._recipe.task,
             caption=sample.caption,
             messages=sample.messages,
+            original=sample.original,
             scores=sample.scores,
             state="failed" if error else "kept" if asked else "dropped",
             error=error,
@@ -154,7 +155,9 @@ class RowMaker:
 
 def _taken_up(row: Row, pictures: tuple[Picture, ...]) -> Sample:
     """Return the sample that a row was made of."""
-    return Sample(row.id, pictures, row.caption, list(row.messages), list(row.scores), list(row.calls))
+    return Sample(
+        row.id, pictures, row.caption, list(row.messages), list(row.original), list(row.scores), list(row.calls)
+    )
 
 
 def _repaired(row: Row, sample: dict[str, object], repairs: Sequence[Repair]) -> Row:

@@ -31,6 +31,7 @@ class Sample:
         pictures: 0, 1 or several, in their order.
         caption: the last caption, or empty.
         messages: the conversation: of the source, of the stages, or of both.
+        original: the conversation before it was translated; empty if it was not.
         scores: what checks and judges have measured.
         calls: every answer of a model, unusable ones included.
     """
@@ -39,6 +40,7 @@ class Sample:
     pictures: tuple[Picture, ...] = ()
     caption: str = ""
     messages: list[MessageRecord] = field(default_factory=list)
+    original: list[MessageRecord] = field(default_factory=list)
     scores: list[ScoreRecord] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
 
@@ -63,6 +65,7 @@ class Sample:
         return {
             "messages": [{"role": message.role, "content": message.content} for message in self.messages],
             "caption": self.caption,
+            "original": [{"role": message.role, "content": message.content} for message in self.original],
             "scores": [score.model_dump() for score in self.scores],
         }
 

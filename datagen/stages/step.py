@@ -58,7 +58,7 @@ def check_names(recipe: Recipe, policy: Policy) -> None:
         for name in recipe.checks:
             CHECKS.find(name, "checks")
         for name, engine in recipe.engines.items():
-            engine_class(engine.kind, f"engines.{name}.kind")
+            engine_class(engine.answered_by, f"engines.{name}.{'stand_in' if engine.stand_in else 'kind'}")
         made = steps(recipe)
     except RegistryError as error:
         raise DatagenError(str(error)) from error

@@ -58,7 +58,7 @@ def _engine(engine: EngineSettings) -> dict[str, Any]:
         "vision": engine.vision,
         "weights": engine.weights,
         "server_args": list(engine.server.args),
-        "kind": engine.kind,
+        "kind": engine.answered_by,
         "request": engine.extra_body,
     }
     if engine.system != "message":

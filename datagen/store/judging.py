@@ -26,7 +26,7 @@ _VERDICT_FIELDS: "list[pa.Field[Any]]" = [
     pa.field("error", ERROR),
     pa.field("policy", pa.string()),
 ]
-_READ = ("id", "caption", "messages", "scores", "repairs")
+_READ = ("id", "caption", "messages", "original", "scores", "repairs")
 VERDICTS = pa.schema(_VERDICT_FIELDS)
 """The columns of `verdicts.parquet`."""
 NOT_MADE = "not_made"

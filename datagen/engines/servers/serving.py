@@ -48,7 +48,7 @@ def check_given_endpoints(recipe: Recipe) -> None:
         DatagenError: an endpoint is dead or serves another model.
     """
     for engine in recipe.engines.values():
-        if engine.endpoints and engine_class(engine.kind).needs_server:
+        if engine.endpoints and engine_class(engine.answered_by).needs_server:
             headers = with_variables(engine.headers)
             run_to_end(check_chat(engine.model, engine.endpoints, api_key(engine), headers))
 
@@ -72,7 +72,7 @@ def served(recipe: Recipe, logs: Path, console: Console) -> Iterator[Served]:
     keys = {name: api_key(engine) for name, engine in engines.items()}
     to_start: dict[str, EngineSettings] = {}
     for name, engine in list(engines.items()):
-        if not engine_class(engine.kind).needs_server:
+        if not engine_class(engine.answered_by).needs_server:
             continue
         if engine.endpoints:
             model = run_to_end(check_chat(engine.model, engine.endpoints, keys[name], engine.headers))

@@ -62,6 +62,18 @@ def repairs_of(row: Mapping[str, Any]) -> list[Repair]:
     return [Repair(**{name: repair[name] for name in Repair._fields}) for repair in repairs]
 
 
+def original_of(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the row's `original`, as far as it is a conversation: a column of another table may have that name."""
+    original = row.get("original")
+    if not isinstance(original, list) or _fault_of_original(original):
+        return []
+    return original
+
+
+def _fault_of_original(original: list[Any]) -> str:
+    return next(filter(None, (_fault_of_message(index, message) for index, message in enumerate(original))), "")
+
+
 def sample_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return what rules read of a row, which has no fault."""
     caption = row.get("caption")
@@ -71,6 +83,7 @@ def sample_of(row: Mapping[str, Any]) -> dict[str, Any]:
         "caption": caption if isinstance(caption, str) else "",
         "scores": scores_of(row),
         "repairs": row.get("repairs"),
+        "original": original_of(row),
     }
 
 

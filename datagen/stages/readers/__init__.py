@@ -5,19 +5,19 @@ entry point of the group `datagen.readers`.
 """
 
 import random
-from abc import ABC, abstractmethod
-from inspect import isabstract
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from filters.registry import Registry
 
 if TYPE_CHECKING:
+    from datagen.stages.asking import Asking
     from datagen.stages.sample import Sample
     from prompts import Prompt
 
 
-class Reader(ABC):
-    """Reads the answers of a stage into the sample.
+class Reader:
+    """Reads the answers of a stage into the sample: a subclass overrides `read`, or `put` as a whole.
 
     Attributes:
         own_history: whether the stage has a chat of its own, and does not go on in that of its engine: a judge is not
@@ -32,7 +32,18 @@ class Reader(ABC):
         """Whether the answers become turns of the dialogue; `as_turn` is the stage's setting."""
         return True
 
-    @abstractmethod
+    async def put(self, asking: "Asking", sample: "Sample") -> None:
+        """Put the stage: `repeat` questions, one after the other in its chat; readers that ask otherwise override it.
+
+        Raises:
+            Failure: an answer stayed unusable, or a server refused.
+        """
+        step = asking.step
+        read = partial(self.read, prompt=step.prompt, as_turn=step.stage.as_turn, sample=sample)
+        for turn in range(1, step.stage.repeat + 1):
+            request = asking.render(turn=turn, focus=asking.focus(turn))
+            await asking.until_read(request, turn, lambda text: read(text, draw=asking.draw()))
+
     def read(self, text: str, prompt: "Prompt", as_turn: bool, sample: "Sample", draw: random.Random) -> None:
         """Read an answer into the sample.
 
@@ -46,6 +57,7 @@ class Reader(ABC):
         Raises:
             Failure: `empty_answer` or `unparsable_answer`: it is asked for again, with another seed.
         """
+        raise NotImplementedError(f"{type(self).__name__} reads no single answers")
 
 
 READERS: Registry[type[Reader]] = Registry(
@@ -53,7 +65,7 @@ READERS: Registry[type[Reader]] = Registry(
     kind="reader",
     group="datagen.readers",
     asked="a class that extends datagen.stages.readers.Reader",
-    fits=lambda found: isinstance(found, type) and issubclass(found, Reader) and not isabstract(found),
+    fits=lambda found: isinstance(found, type) and issubclass(found, Reader) and found is not Reader,
 )
 
 

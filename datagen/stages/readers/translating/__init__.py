@@ -1,0 +1,1 @@
+"""Dialogues made ready for a translator, and read back."""
