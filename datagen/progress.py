@@ -19,6 +19,8 @@ Item = TypeVar("Item")
 PLAIN_SECONDS = 10.0
 _BAR_WIDTH = 24
 _RULES_SHOWN = 2
+UNNEEDED = "unneeded"
+"""In the place of a state: images that no purpose of a mix has taken, for which nothing is done."""
 
 
 @dataclass(frozen=True)

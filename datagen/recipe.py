@@ -21,6 +21,7 @@ from filters.errors import nearest, sentence
 from prompts import Prompt, PromptError, Sampling, load_prompt
 
 Entry = TypeVar("Entry")
+_ROUNDED = 1e-6
 
 
 class SourceSettings(Section):
@@ -102,6 +103,7 @@ class Stage(Section):
         prompt: a shipped prompt's name, or the path of a prompt file.
         engine: the name of one of `engines`.
         repeat: how often it is asked, one after the other in the same conversation.
+        purpose: of the recipe's mix: the stage is put for rows of this purpose alone; for all rows if empty.
         as_turn: for a caption stage, whether the caption also becomes the first turn of the dialogue.
         attempts: how often an unusable answer (cut off, empty, unparsable) is asked for in all.
         on_drop: `retry` takes an answer for unusable, too, that the policy would drop the row for, and asks for it
@@ -112,10 +114,51 @@ class Stage(Section):
     prompt: str
     engine: str
     repeat: int = Field(1, ge=1, le=20)
+    purpose: str = ""
     as_turn: bool = False
     attempts: int = Field(3, ge=1, le=10)
     on_drop: Literal["keep", "retry"] = "keep"
     sampling: dict[Literal["temperature", "top_p", "max_tokens"], float] = Field({})
+
+
+class Mix(Section):
+    """How many kept rows there are to be of each purpose; every image serves one of them.
+
+    Attributes:
+        shares: of the kept rows, by purpose; together they are 1.
+        rows: how many rows are kept in all; the run ends when it has them. Without it, all images are used.
+        numbers: of kept rows, by purpose, instead of shares; the run ends when it has them.
+    """
+
+    shares: dict[str, float] = Field({})
+    rows: int | None = Field(None, ge=1)
+    numbers: dict[str, int] = Field({})
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.shares) == bool(self.numbers):
+            raise ValueError("give shares of the kept rows, or numbers of them, one of the two")
+        if self.shares and (min(self.shares.values()) <= 0 or abs(sum(self.shares.values()) - 1) > _ROUNDED):
+            total = sum(self.shares.values())
+            raise ValueError(f"the shares are {total:g} together; write positive ones that are 1 together")
+        if self.numbers and (min(self.numbers.values()) < 1 or self.rows is not None):
+            raise ValueError("numbers are 1 or more each, and rows goes with shares alone")
+        return self
+
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """The purposes, in their order."""
+        return tuple(self.shares or self.numbers)
+
+    def quotas(self) -> dict[str, int]:
+        """Return how many kept rows are asked for of each purpose; nothing where all images are used.
+
+        >>> Mix(shares={"a": 0.25, "b": 0.75}, rows=10).quotas()
+        {'a': 2, 'b': 8}
+        """
+        if self.rows is None:
+            return dict(self.numbers)
+        return {purpose: round(share * self.rows) for purpose, share in self.shares.items()}
 
 
 class StopWhen(Section):
@@ -160,6 +203,7 @@ class Recipe(Section):
         images: limits on pictures.
         engines: the models, by name.
         stages: the conversation, step by step.
+        mix: how many rows of each purpose are to be kept, if the stages have purposes.
         policy: a shipped policy's name, or the path of a policy file.
         one_after_the_other: whether the engine of the first stages works on all images first, and the next one then
             gets its GPUs; else all engines are served at once.
@@ -176,6 +220,7 @@ class Recipe(Section):
     images: Images = Images()
     engines: dict[str, EngineSettings] = Field(min_length=1)
     stages: tuple[Stage, ...] = Field(min_length=1)
+    mix: Mix | None = None
     policy: str = "standard"
     one_after_the_other: bool = False
     seed: int = 0
@@ -208,6 +253,22 @@ class Recipe(Section):
                 self.sampling(stage)
             except ValidationError as error:
                 raise ValueError(f"stages.{number}.sampling.{sentence(error, Sampling)}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _purposes_fit(self) -> Self:
+        purposes = self.mix.purposes if self.mix else ()
+        for number, stage in enumerate(self.stages):
+            if stage.purpose and self.mix is None:
+                raise ValueError(f"stages.{number}.purpose '{stage.purpose}' needs a mix; add mix: {{shares: …}}")
+            if stage.purpose and stage.purpose not in purposes:
+                raise ValueError(
+                    f"stages.{number}.purpose '{stage.purpose}' is not in mix: {nearest(stage.purpose, purposes)}"
+                )
+        if unmade := [name for name in purposes if name not in {stage.purpose for stage in self.stages}]:
+            raise ValueError(
+                f"mix names the purpose '{unmade[0]}', and no stage has it; add purpose: {unmade[0]} to one"
+            )
         return self
 
     @field_validator("checks")

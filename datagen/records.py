@@ -118,7 +118,7 @@ class Row(_Record):
     source: str = Field(description="the recipe's name for the source")
     url: str = Field("", description="where the picture was published, if known")
     license: str = Field("", description="of the picture, if known")
-    task: str = Field(description="the recipe's name for the product")
+    task: str = Field(description="the recipe's name for the product, or the purpose that the row serves in its mix")
     caption: str = Field("", description="the last caption, or empty")
     messages: list[MessageRecord] = Field([], description="the conversation; the pictures belong to its first question")
     original: list[MessageRecord] = Field([], description="the conversation before it was translated; empty if not")

@@ -24,6 +24,7 @@ from datagen.store.judging import was_judged
 from datagen.store.manifest import claim_output, read_manifest
 from datagen.store.mending import mended
 from datagen.store.policies import policy_facts
+from datagen.store.quotas import apply_quotas, mix_of
 from datagen.store.run_directory import RunDirectory
 from datagen.store.schema_1 import is_schema_1, table_as_now
 from filters import Policy
@@ -106,6 +107,9 @@ def _cut(run: Path, policy: Policy, side: Side, out: Path) -> dict[str, Any]:
     parts = run / "parts"
     inputs = manifest["counts"]["inputs"]
     if any(parts.glob("part-*.parquet")) and manifest["schema"] == SCHEMA_VERSION:
+        if (mix := mix_of(manifest.get("recipe", {}))) is not None:
+            judged, verdicts = verdicts, verdicts.with_name("quotas.parquet")
+            facts["mix"] = apply_quotas(parts, judged, mix, manifest["recipe"]["seed"], verdicts)
         made = cut(parts.absolute(), out, output, facts, inputs, verdicts)
     else:
         made = _rewrite(run, manifest, verdicts, out, output, facts)

@@ -34,6 +34,7 @@ from datagen.store.judging import VERDICTS, judge_conversations, judge_parts
 from datagen.store.manifest import claim_output
 from datagen.store.mending import mended
 from datagen.store.policies import CarriedPolicy, policy_facts
+from datagen.store.quotas import apply_quotas, mix_of
 from datagen.store.run_directory import RunDirectory
 from filters import Policy
 
@@ -91,7 +92,9 @@ def _filter_run(run: RunDirectory, policy: Policy, out: Path, output: Output) ->
     facts = {"task": recipe["task"], "recipe": recipe, "policy": policy_facts(policy)}
     with suited(few=index.count <= FEW_ROWS):
         judge_parts(run.parts, policy, verdicts)
-        return cut(run.parts, out, output, facts, index.count, verdicts)
+        if (mix := mix_of(recipe)) is not None:
+            facts["mix"] = apply_quotas(run.parts, verdicts, mix, recipe["seed"], verdicts)
+        return cut(run.parts, out, output, facts, index.images(run.needed(index)), verdicts)
 
 
 def _filter_table(

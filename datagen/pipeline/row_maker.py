@@ -19,6 +19,7 @@ from datagen.stages.checks import CHECKS, measured
 from datagen.stages.runner import StageRunner
 from datagen.stages.sample import Sample
 from datagen.store.index import IndexEntry
+from datagen.store.mix_plan import NOT_NEEDED
 from datagen.store.policies import CarriedPolicy, mark_of
 from filters.mending import Repair, repaired
 
@@ -59,13 +60,14 @@ class RowMaker:
         await self._open.aclose()
 
     async def make(
-        self, listed: IndexEntry, earlier: tuple[Row, tuple[Picture, ...]] | None = None
+        self, listed: IndexEntry, earlier: tuple[Row, tuple[Picture, ...]] | None = None, purpose: str = ""
     ) -> tuple[Row, tuple[Picture, ...]]:
         """Return the finished row, in whichever state, with its pictures.
 
         Args:
             listed: what it is made from.
             earlier: the row as an earlier phase has left it; the source is read if there is none.
+            purpose: of the mix, that the row serves; empty without a mix.
 
         Raises:
             DatagenError: something is wrong that is not about this row.
@@ -84,7 +86,7 @@ class RowMaker:
                 sample, error = _taken_up(*earlier), earlier[0].error
             asked = self._is_worth_calls(sample)
             if error is None and asked:
-                await self._runner.run(sample)
+                await self._runner.run(sample, purpose)
         except Failure as failure:
             error = _record(failure)
         except DatagenError:
@@ -92,7 +94,17 @@ class RowMaker:
         except Exception as defect:  # one bad row never stops a job
             _LOG.exception("The row %s failed in a way that is a defect of datagen", listed.entry.key)
             error = _record(Failure("internal", f"{type(defect).__name__}: {defect}"))
-        return self._row(listed, sample, error, asked=asked), sample.pictures
+        row = self._row(listed, sample, error, asked=asked)
+        row.task = purpose or row.task
+        return row, sample.pictures
+
+    def unneeded(self, listed: IndexEntry) -> Row:
+        """Return the row of an image that no purpose of the mix has taken; nothing is read, and nothing asked."""
+        row = self._row(listed, Sample(listed.id), None, asked=False, judged=False)
+        evidence = "no purpose of the mix has taken it; nothing was asked about it"
+        row.findings = [FindingRecord(rule=NOT_NEEDED, message=None, start=0, end=0, text="", evidence=evidence)]
+        row.policy = mark_of(self._policy)
+        return row
 
     def _look_at(self, pictures: tuple[bytes, ...], sample: Sample) -> bool:
         """Take the pictures as they are, if that needs no decoding, which is no work for the event loop."""
@@ -124,7 +136,9 @@ class RowMaker:
             return True
         return self._before_calls.judge([{**sample.judged(), "messages": [], "caption": ""}])[0].kept
 
-    def _row(self, listed: IndexEntry, sample: Sample, error: ErrorRecord | None, *, asked: bool) -> Row:
+    def _row(
+        self, listed: IndexEntry, sample: Sample, error: ErrorRecord | None, *, asked: bool, judged: bool = True
+    ) -> Row:
         row = Row(
             id=listed.id,
             key=listed.entry.key,
@@ -141,11 +155,11 @@ class RowMaker:
             error=error,
             calls=sample.calls,
         )
-        if error is None and self._judges:
-            judged = sample.judged()
-            verdict = self._policy.judge([judged])[0]
+        if error is None and self._judges and judged:
+            said = sample.judged()
+            verdict = self._policy.judge([said])[0]
             if verdict.repairs:
-                row = _repaired(row, judged, verdict.repairs)
+                row = _repaired(row, said, verdict.repairs)
             row.state = "failed" if verdict.error else "kept" if verdict.kept else "dropped"
             row.error = _record(Failure("rule_error", verdict.error)) if verdict.error else None
             row.findings = [FindingRecord(**finding._asdict()) for finding in verdict.findings]

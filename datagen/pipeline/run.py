@@ -3,37 +3,31 @@
 import os
 import shutil
 import time
-from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from rich.console import Console
 
-from datagen.engines.servers.serving import Endpoints, check_given_endpoints, served
+from datagen.engines.servers.serving import check_given_endpoints
 from datagen.errors import DatagenError, InterruptedRunError
 from datagen.executors import Executor, call, executor, is_chosen, using
 from datagen.pipeline.growing import grown, grows
-from datagen.pipeline.local_worker import make_parts_here
-from datagen.pipeline.phases import Phase, forget, phases
-from datagen.pipeline.stopping import StoppedRunError, check_going, counts_alike, failed_by
-from datagen.pipeline.worker import Job
-from datagen.progress import Progress, ProgressLine
+from datagen.pipeline.making import make
+from datagen.pipeline.phases import phases
 from datagen.recipe import Recipe, SourceSettings
 from datagen.sources import open_source, settled, told
 from datagen.stages.step import check_names
 from datagen.store.cut import cut
 from datagen.store.identity import identity, published
 from datagen.store.index import Index, no_images, write_index
-from datagen.store.journal import part_path, rows_under_way
 from datagen.store.judging import judge_parts, judged_by_others
 from datagen.store.manifest import read_manifest, shards_are_there
-from datagen.store.parts import check_rows_of_index, states_of, states_under_way
-from datagen.store.policies import CarriedPolicy, policy_facts, read_policy
-from datagen.store.reopening import reopen, reopen_failed, reopen_for, reopen_unmade
+from datagen.store.parts import check_rows_of_index
+from datagen.store.policies import policy_facts, read_policy
+from datagen.store.quotas import apply_quotas
+from datagen.store.reopening import reopen_failed, reopen_unmade
 from datagen.store.run_directory import RunDirectory
 from filters import Policy
 
@@ -125,10 +119,7 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
                     reopen_unmade(phase.parts, number, before_calls)
             if passing:
                 console.print(f"{passing:,} images that a check had dropped pass now, and are made.")
-        numbers = directory.unsealed(index)
-        made = _Made()
-        if numbers:
-            made = _make(recipe, directory, policy, index, planned, numbers, console, resumed=resumed)
+        made = make(recipe, directory, policy, index, planned, console, resumed=resumed)
         cutting_started = time.monotonic()
         manifest = _cut(recipe, directory, policy, index, console)
         ended = time.monotonic()
@@ -163,92 +154,6 @@ def _index(
     if passed_over:
         console.print(f"Not taken for pictures by their names: {passed_over}.", markup=False, soft_wrap=True)
     return Index(directory.index)
-
-
-class _Made(NamedTuple):
-    """What the workers did, and how long it took."""
-
-    progress: Sequence[Progress] = ()
-    seconds: float = 0.0
-
-
-def _make(
-    recipe: Recipe,
-    directory: RunDirectory,
-    policy: Policy,
-    index: Index,
-    planned: Sequence[Phase],
-    numbers: Sequence[int],
-    console: Console,
-    *,
-    resumed: bool,
-) -> _Made:
-    """Make the parts that are not complete."""
-    # An index of an older version does not say how the source is read.
-    source = index.settled(recipe.source) or settled(recipe.source, recipe.images.max_bytes)
-    open_source(source, recipe.images.max_bytes)  # one that is gone stops the run, and fails no row
-    directory.note_uncut()
-    sealed = sorted(set(range(index.parts)).difference(numbers))
-    before = states_of(part_path(directory.parts, number) for number in sealed)
-    if resumed:
-        console.print(f"Going on: {before.total():,} of {index.count:,} images are in complete parts.")
-    made_from = recipe.model_copy(update={"source": source})
-    done = _Made()
-    for number in numbers if len(planned) > 1 else ():
-        missing = {listed.position for listed in index.part(number)}
-        missing.difference_update(row.position for row in rows_under_way(directory.parts, number))
-        for phase in planned[:-1]:
-            reopen_for(phase.parts, number, missing)
-    for phase in planned:
-        if left := phase.unmade(numbers):
-            if not phase.is_last:
-                console.print(f"The engine {phase.engines[0]} works first, on all images.", markup=False)
-            done = _make_phase(made_from, directory, policy, index, phase, left, before, console)
-    forget(planned)
-    return done
-
-
-def _make_phase(
-    recipe: Recipe,
-    directory: RunDirectory,
-    policy: Policy,
-    index: Index,
-    phase: Phase,
-    numbers: Sequence[int],
-    before: Counter[str],
-    console: Console,
-) -> _Made:
-    """Put the stages of a phase to its engines, for the parts that it has not completed."""
-    phase.parts.mkdir(exist_ok=True)
-    used = {name: recipe.engines[name] for name in phase.engines}
-    with (
-        served(recipe.model_copy(update={"engines": used}), directory.path, console) as engines,
-        ProgressLine(console, index.count, before) as line,
-    ):
-        made_from = recipe.model_copy(update={"engines": {**recipe.engines, **engines.recipe.engines}})
-        job = Job(made_from, CarriedPolicy.of(policy), directory.index, phase, engines.keys)
-        under_way = sum((states_under_way(phase.parts, number) for number in numbers), before)
-        made, left = under_way.total() - under_way["failed"], index.count - under_way.total()
-        alike = counts_alike(recipe.stop_when, made, left)
-
-        def check(workers: Sequence[Progress]) -> Endpoints:
-            check_going(recipe.stop_when, workers, alike=alike)
-            return engines.look(sum(worker.states.total() for worker in workers))
-
-        started = time.monotonic()
-        try:
-            if executor() == "local":
-                progress = make_parts_here(job, numbers, line, check)
-            else:
-                from datagen.pipeline.workers import make_parts  # with Ray, which small work does without
-
-                progress = make_parts(job, numbers, recipe.workers, line, check)
-        except StoppedRunError as stopped:
-            directory.wait_for_workers(console)
-            for number in numbers if stopped.undone else ():
-                reopen(phase.parts, number, partial(failed_by, reason=stopped.undone))
-            raise
-        return _Made(progress, time.monotonic() - started)
 
 
 def _listed_before(directory: RunDirectory, index: Index) -> str:
@@ -289,7 +194,7 @@ def _list(settings: SourceSettings, max_bytes: int, path: Path, part_rows: int) 
 
 def _cut(recipe: Recipe, directory: RunDirectory, policy: Policy, index: Index, console: Console) -> dict[str, Any]:
     """Cut the shards, unless those of an earlier cut are still right."""
-    facts = {
+    facts: dict[str, Any] = {
         "task": recipe.task,
         "recipe": published(identity(recipe)),
         "output": recipe.output.model_dump(mode="json"),
@@ -318,6 +223,11 @@ def _cut(recipe: Recipe, directory: RunDirectory, policy: Policy, index: Index, 
         console.print(f"Judging the stored answers by the policy {policy.name}; no model is called.")
         verdicts = directory.path / "verdicts.parquet"
         judge_parts(directory.parts, policy, verdicts, others_only=True)
-    manifest = cut(directory.parts, directory.path, recipe.output, facts, index.count, verdicts)
+    if recipe.mix is not None:
+        judged, verdicts = verdicts, directory.path / "verdicts.parquet"
+        facts["mix"] = apply_quotas(directory.parts, judged, recipe.mix, recipe.seed, verdicts)
+        facts["listed"] = index.count
+    inputs = index.images(directory.needed(index))
+    manifest = cut(directory.parts, directory.path, recipe.output, facts, inputs, verdicts)
     directory.note_cut()
     return manifest

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from datagen.errors import DatagenError
 from datagen.failures import OF_THE_PICTURE
-from datagen.progress import Progress
+from datagen.progress import UNNEEDED, Progress
 from datagen.recipe import StopWhen
 from datagen.records import ErrorRecord, Row
 
@@ -70,7 +70,7 @@ def check_going(settings: StopWhen, workers: Sequence[Progress], *, alike: bool 
     """
     states = sum((worker.states for worker in workers), Counter[str]())
     reasons = sum((worker.reasons for worker in workers), Counter[str]())
-    done = states.total()
+    done = states.total() - states[UNNEEDED]
     if alike:
         _check_alike(settings.alike, states, reasons)
     for state, most in (("failed", settings.failed), ("dropped", settings.dropped)):
@@ -85,7 +85,7 @@ def check_going(settings: StopWhen, workers: Sequence[Progress], *, alike: bool 
 
 
 def _check_alike(most: int, states: Counter[str], reasons: Counter[str]) -> None:
-    made = states.total() - states["failed"]
+    made = states.total() - states["failed"] - states[UNNEEDED]
     if not most or made or not reasons:
         return
     pictures = sum(count for reason, count in reasons.items() if reason.partition(":")[0] in OF_THE_PICTURE)

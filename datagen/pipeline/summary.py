@@ -14,6 +14,7 @@ from datagen.errors import NothingMadeError
 from datagen.pipeline.run import Outcome
 from datagen.progress import duration
 from datagen.store.manifest import FOLDERS, load_call
+from datagen.store.quotas import mix_of
 
 console = PlainConsole()
 _SAMPLES = {"kept": 3, "dropped": 2, "failed": 1}
@@ -31,6 +32,8 @@ def print_summary(outcome: Outcome) -> None:
                 console.print(line, soft_wrap=True)
     console.print()
     print_counts(manifest, directory, console)
+    for told in _mix_lines(manifest):
+        console.print(told, soft_wrap=True, markup=False)
     console.print(f"Made in {duration(outcome.seconds)}, {duration(outcome.cutting_seconds)} of it for the shards.")
     console.print("What to do next:")
     pasted = pasteable(directory)
@@ -58,6 +61,25 @@ def print_counts(manifest: dict[str, Any], directory: Path, console: Console) ->
         f"{len(manifest['shards'])} shards, {size / 1e6:,.1f} MB, in {directory} (manifest.json lists them)",
         soft_wrap=True,
     )
+
+
+def _mix_lines(manifest: dict[str, Any]) -> Iterator[str]:
+    """Yield what a run's mix has come to."""
+    mix = mix_of(manifest.get("recipe", {}))
+    if mix is None or "mix" not in manifest:
+        return
+    kept: dict[str, int] = manifest["mix"]
+    total = max(sum(kept.values()), 1)
+    quotas = mix.quotas()
+    yield "Mix: " + ", ".join(f"{purpose} {rows:,} ({rows / total:.1%})" for purpose, rows in kept.items())
+    if short := [purpose for purpose, rows in kept.items() if rows < quotas.get(purpose, 0)]:
+        missing = ", ".join(f"{quotas[purpose] - kept[purpose]:,} rows of {purpose}" for purpose in short)
+        yield (
+            f"The images are used up, and {missing} are missing. Give more images (a higher --limit, or --relist), and "
+            "run the same command again: what is done is kept."
+        )
+    if unused := manifest["listed"] - manifest["counts"]["inputs"]:
+        yield f"{unused:,} more images of the source were not needed, and are not among the inputs."
 
 
 def check_outcome(manifest: dict[str, Any], directory: Path) -> None:

@@ -19,12 +19,13 @@ from datagen.executors.software import check_software, software
 from datagen.pipeline.phases import Phase
 from datagen.pipeline.row_maker import RowMaker
 from datagen.pipeline.stopping import reason_of
-from datagen.progress import Progress
+from datagen.progress import UNNEEDED, Progress
 from datagen.recipe import Recipe
 from datagen.records import SHRUNK
 from datagen.store.earlier import EarlierRows
 from datagen.store.index import Index, IndexEntry
 from datagen.store.journal import Journal, is_sealed, rows_under_way
+from datagen.store.mix_plan import MixPlan, number_of
 from datagen.store.policies import CarriedPolicy
 
 PARTS_AT_ONCE = 3
@@ -45,6 +46,7 @@ class Job:
         index: the index of the run.
         phase: the stages that are put, and the folders of parts.
         keys: API keys by engine.
+        plan: of a mix: which image serves which purpose; none without a mix.
         software: of the driver; a worker that has another one makes no rows.
     """
 
@@ -53,6 +55,7 @@ class Job:
     index: Path
     phase: Phase
     keys: dict[str, str | None] = field(default_factory=dict, repr=False)
+    plan: MixPlan | None = None
     software: dict[str, str] = field(default_factory=software)
 
 
@@ -120,11 +123,17 @@ class Worker:
                     for listed in index.part(number):
                         if listed.position not in done:
                             await self._slots.acquire()
-                            group.create_task(self._make_row(maker, listed, journal, earlier))
+                            purpose = self._purpose(number, listed)
+                            group.create_task(self._make_row(maker, listed, journal, earlier, purpose))
             except* DatagenError as errors:
                 raise errors.exceptions[0] from None
             await asyncio.to_thread(journal.seal)
         return number
+
+    def _purpose(self, part: int, listed: IndexEntry) -> str | None:
+        """Return what an image serves in the mix: empty if nothing; none without a mix."""
+        plan = self._job.plan
+        return None if plan is None else plan.purpose_of(part, number_of(self._job.recipe.seed, listed.id))
 
     async def _journal(self, number: int) -> Journal | None:
         """Open a part that is not complete; a worker that Ray has given up may hold on to it for a moment."""
@@ -140,11 +149,16 @@ class Worker:
         raise AssertionError("the last try neither returned nor raised")
 
     async def _make_row(
-        self, maker: RowMaker, listed: IndexEntry, journal: Journal, earlier: EarlierRows | None
+        self, maker: RowMaker, listed: IndexEntry, journal: Journal, earlier: EarlierRows | None, purpose: str | None
     ) -> None:
+        if purpose == "":
+            journal.append(maker.unneeded(listed), listed.position)
+            self._slots.release()
+            self._states[UNNEEDED] += 1
+            return
         try:
             before = None if earlier is None else earlier[listed.position]
-            row, pictures = await maker.make(listed, before)
+            row, pictures = await maker.make(listed, before, purpose or "")
             journal.append(row, listed.position, pictures)
         finally:
             self._slots.release()

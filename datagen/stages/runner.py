@@ -39,8 +39,8 @@ class StageRunner:
         self._policy = policy
         self._steps = [step for step in steps(recipe) if stages is None or step.number in stages]
 
-    async def run(self, sample: Sample) -> None:
-        """Put all stages; the sample grows as answers come in.
+    async def run(self, sample: Sample, purpose: str = "") -> None:
+        """Put all stages, or those of a purpose and those of none; the sample grows as answers come in.
 
         Raises:
             Failure: an answer stayed unusable, or a server refused; the sample holds what came before.
@@ -49,6 +49,8 @@ class StageRunner:
         histories: dict[tuple[str, int], ChatHistory] = {}
         async with AsyncExitStack() as leases:
             for step in self._steps:
+                if step.stage.purpose not in ("", purpose):
+                    continue
                 name = step.stage.engine
                 engine = self._engines[name]
                 key = (name, step.number if step.reader.own_history else -1)

@@ -101,8 +101,9 @@ def _plan(
     parts: Path, table: Path, shard_bytes: int, verdicts: Path | None
 ) -> tuple[list[Shard], Counter[str], Counter[str]]:
     """Sort the rows into `table`, and return the shards of about `shard_bytes`, the states and the failures."""
-    index = RunDirectory(parts.parent).index
-    rows = PartRows(parts, Index(index) if index.exists() else None)
+    run = RunDirectory(parts.parent)
+    index = Index(run.index) if run.index.exists() else None
+    rows = PartRows(parts, index, run.needed(index) if index else range(0))
     try:
         planned, repeated, failures = _sorted_within(_MEMORY, rows, table, shard_bytes, verdicts)
     except duckdb.Error as error:

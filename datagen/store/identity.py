@@ -10,15 +10,15 @@ from datagen.recipe import Recipe
 from datagen.records import SCHEMA_VERSION
 from datagen.store.policies import read_policy
 
-_PLAIN = ("on_drop", "keep")
+_PLAIN = (("on_drop", "keep"), ("purpose", ""))
 _UNDECIDED = ("allow_private_hosts", "slice")
 
 
 def identity(recipe: Recipe) -> dict[str, Any]:
     """Return what decides the rows of a run, as plain data; a run with another identity is another run.
 
-    The policy, unless answers that it would drop are asked for again, the shape of the shards, and where and how fast
-    the work is done are no part of it.
+    The policy, unless there is a mix or answers that it would drop are asked for again, the shape of the shards, and
+    where and how fast the work is done are no part of it.
     """
     document = recipe.model_dump(mode="json")
     return {
@@ -31,7 +31,7 @@ def identity(recipe: Recipe) -> dict[str, Any]:
         "engines": {name: _engine(engine) for name, engine in recipe.engines.items()},
         "stages": [
             {
-                **{key: value for key, value in document["stages"][number].items() if (key, value) != _PLAIN},
+                **{key: value for key, value in document["stages"][number].items() if (key, value) not in _PLAIN},
                 "prompt": recipe.prompt(stage).name,
                 "prompt_digest": recipe.prompt(stage).digest,
                 "sampling": recipe.sampling(stage).model_dump(mode="json"),
@@ -41,8 +41,9 @@ def identity(recipe: Recipe) -> dict[str, Any]:
         "checks": list(recipe.checks),
         "part_rows": recipe.output.part_rows,
         **({"pictures": "reference"} if recipe.output.pictures == "reference" else {}),
-        # What is asked again depends on the policy, which else decides nothing but the cut.
-        **({"retried_by": read_policy(recipe.policy).digest} if _retries(recipe) else {}),
+        # What is asked again, and how many images are taken, depends on the policy, which else decides the cut alone.
+        **({"decided_by_policy": read_policy(recipe.policy).digest} if recipe.mix or _retries(recipe) else {}),
+        **({"mix": document["mix"]} if recipe.mix else {}),
         **({"slice": recipe.source.slice} if recipe.source.slice else {}),
     }
 

@@ -172,6 +172,10 @@ class Index:
         self._firsts = [*accumulate(sizes, initial=0)]
         self._decided: dict[str, Any] = orjson.loads((self._file.schema_arrow.metadata or {}).get(_SETTLED, b"{}"))
 
+    def images(self, parts: range) -> int:
+        """Return how many images the first parts have."""
+        return self._firsts[len(parts)]
+
     def settled(self, settings: SourceSettings) -> SourceSettings | None:
         """Return the settings with the kind and column that the listing was made with; none where it does not say."""
         if not self._decided:

@@ -111,13 +111,19 @@ def check_rows_of_index(index: Index, parts: Path) -> None:
 class PartRows:
     """The rows of all complete parts, with the number of their part (`NUMBERED_SCHEMA`), for one reader in one pass.
 
+    Args:
+        parts: the folder.
+        index: of the run, if there is one.
+        needed: the numbers of the parts that have to be there.
+
     Attributes:
         fault: what ended the reading; readers outside of Python tell no more of it than its text.
     """
 
-    def __init__(self, parts: Path, index: Index | None) -> None:
+    def __init__(self, parts: Path, index: Index | None, needed: range = range(0)) -> None:
         self._parts = parts
         self._index = index
+        self._needed = needed
         self.fault: DatagenError | None = None
 
     def reader(self) -> pa.RecordBatchReader:
@@ -140,7 +146,7 @@ class PartRows:
             if self._index is not None:
                 _check(self._index, number, path, rows)
             yield from rows.append_column("part", pa.repeat(pa.scalar(number, pa.int32()), rows.num_rows)).to_batches()
-        missing = sorted(set(range(self._index.parts if self._index is not None else 0)) - numbers)
+        missing = sorted(set(self._needed) - numbers)
         if missing:
             raise AccountingError(
                 f"{part_path(self._parts, missing[0])} is missing{_more(len(missing))}. Put it back from a copy, or "

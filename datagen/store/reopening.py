@@ -6,6 +6,7 @@ from pathlib import Path
 from datagen.files.writing import write_bytes
 from datagen.records import PartRow, Row
 from datagen.store.journal import is_sealed, journal_line, journal_path, part_path, rows_of_part, rows_under_way
+from datagen.store.mix_plan import NOT_NEEDED
 from filters import Policy
 
 
@@ -50,8 +51,8 @@ def only_a_rule_failed(row: Row) -> bool:
 
 
 def is_unmade(row: Row) -> bool:
-    """Whether a row was dropped before any call was made for it."""
-    return row.state == "dropped" and not row.calls
+    """Whether a row was dropped by a check before any call was made for it."""
+    return row.state == "dropped" and not row.calls and all(finding.rule != NOT_NEEDED for finding in row.findings)
 
 
 def _passes(row: Row, before_calls: Policy) -> bool:

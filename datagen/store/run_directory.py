@@ -36,6 +36,7 @@ from datagen.recipe_file import load_recipe
 from datagen.store.identity import changes, identity
 from datagen.store.index import Index
 from datagen.store.journal import is_sealed
+from datagen.store.mix_plan import MixPlan, read_plan
 from datagen.store.schema_1 import refuse_schema_1
 
 ORPHAN_SECONDS = 60.0
@@ -212,9 +213,27 @@ class RunDirectory:
         with writing(log), log.open("ab") as file:
             file.write(orjson.dumps(facts) + b"\n")
 
+    @property
+    def mix_file(self) -> Path:
+        """Where the plan of a mix is."""
+        return self.path / "mix.json"
+
+    @property
+    def mix_plan(self) -> MixPlan:
+        """The plan of a mix; an empty one where there is none.
+
+        Raises:
+            DatagenError: it is damaged.
+        """
+        return read_plan(self.mix_file)
+
+    def needed(self, index: Index) -> range:
+        """Return the numbers of the parts that the run makes: all, or those that its mix has needed so far."""
+        return self.mix_plan.parts if self.mix_file.exists() else range(index.parts)
+
     def unsealed(self, index: Index) -> list[int]:
-        """Return the numbers of the parts that are not complete."""
-        return [number for number in range(index.parts) if not is_sealed(self.parts, number)]
+        """Return the numbers of the needed parts that are not complete."""
+        return [number for number in self.needed(index) if not is_sealed(self.parts, number)]
 
 
 def usable(path: Path) -> Path:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from datagen.cli import app
 from datagen.errors import DatagenError, NothingMadeError
+from datagen.pipeline import making
 from datagen.pipeline import run as pipeline
 from tests.conftest import FakeServer, MakeRecipe, free_port, picture
 from tests.without_ray import run_here, shard_digests, states, without_ray
@@ -22,13 +23,13 @@ def test_prompts_are_those_that_the_recipe_was_read_with(
     prompt = tmp_path / "mine.yaml"
     prompt.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
     recipe = make_recipe(pictures, fake_server.endpoint, stages__1__prompt=str(prompt), source__limit=20)
-    make_parts = pipeline.make_parts_here
+    make_parts = making.make_parts_here
 
     def edited_meanwhile(*arguments: Any) -> Any:
         prompt.write_text("not a prompt at all", encoding="utf-8")
         return make_parts(*arguments)
 
-    monkeypatch.setattr(pipeline, "make_parts_here", edited_meanwhile)
+    monkeypatch.setattr(making, "make_parts_here", edited_meanwhile)
     manifest = run_here(recipe, tmp_path / "out")
     digest = recipe.prompt(recipe.stages[1]).digest
     assert manifest["recipe"]["stages"][1]["prompt_digest"] == digest

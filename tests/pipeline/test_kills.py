@@ -21,7 +21,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.kills import kill_many
-from datagen.recipe import Recipe
+from datagen.recipe import Mix, Recipe
 from datagen.store import journal as parts
 from tests.conftest import FakeServer, MakeRecipe, picture
 from tests.without_ray import run_here, shard_digests, states
@@ -114,7 +114,9 @@ def recipe(images: Path, fake_server: FakeServer, make_recipe: MakeRecipe) -> Re
     )
 
 
-def killed_at_every_step(killed: Options, resumed: Options, out: Path, before: Path | None = None) -> Iterator[int]:
+def killed_at_every_step(
+    killed: Options, resumed: Options, out: Path, before: Path | None = None, every: int = 1
+) -> Iterator[int]:
     """Kill a run at one step after another, going on each time, and yield the number of the step.
 
     Args:
@@ -122,10 +124,11 @@ def killed_at_every_step(killed: Options, resumed: Options, out: Path, before: P
         resumed: how it is started again.
         out: its directory.
         before: what is in the directory at the start.
+        every: so many steps lie from one kill to the next.
     """
     step = 0
     while True:
-        step += 1
+        step += every
         shutil.rmtree(out, ignore_errors=True)
         if before is not None:
             shutil.copytree(before, out)
@@ -168,6 +171,38 @@ def test_a_first_run_ends_in_the_same_bytes_wherever_it_was_killed(
     bill = Bill(fake_server)
     for step in killed_at_every_step(Options(recipe), Options(recipe), tmp_path / "out"):
         assert shard_digests(tmp_path / "out") == expected, f"step {step}"
+        assert bill.repeated() <= IN_FLIGHT * CALLS_AN_IMAGE, f"step {step}"
+    assert step > 40
+
+
+def test_a_run_that_grows_ends_in_the_same_bytes_wherever_it_was_killed(
+    recipe: Recipe, fake_server: FakeServer, tmp_path: Path
+) -> None:
+    first = Options(recipe.model_copy(update={"source": recipe.source.model_copy(update={"limit": 2})}))
+    assert run_in_process(first, tmp_path / "before")
+    assert run_in_process(Options(recipe), tmp_path / "expected")
+    bill = Bill(fake_server)
+    for step in killed_at_every_step(Options(recipe), Options(recipe), tmp_path / "out", tmp_path / "before", every=3):
+        assert shard_digests(tmp_path / "out") == shard_digests(tmp_path / "expected"), f"step {step}"
+        assert bill.repeated() <= IN_FLIGHT * CALLS_AN_IMAGE, f"step {step}"
+    assert step > 40
+
+
+def test_a_mix_ends_in_the_same_bytes_wherever_it_was_killed(
+    recipe: Recipe, fake_server: FakeServer, tmp_path: Path
+) -> None:
+    stages = tuple(
+        stage.model_copy(update={"purpose": purpose})
+        for stage, purpose in zip((recipe.stages[1], recipe.stages[1]), ("one", "other"), strict=True)
+    )
+    mixed = recipe.model_copy(update={"stages": stages, "mix": Mix(numbers={"one": 2, "other": 2})})
+    assert run_in_process(Options(mixed), tmp_path / "expected")
+    expected = (shard_digests(tmp_path / "expected"), (tmp_path / "expected" / "mix.json").read_bytes())
+    bill = Bill(fake_server)
+    for step in killed_at_every_step(Options(mixed), Options(mixed), tmp_path / "out", every=4):
+        assert (shard_digests(tmp_path / "out"), (tmp_path / "out" / "mix.json").read_bytes()) == expected, (
+            f"step {step}"
+        )
         assert bill.repeated() <= IN_FLIGHT * CALLS_AN_IMAGE, f"step {step}"
     assert step > 40
 

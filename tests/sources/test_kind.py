@@ -99,7 +99,10 @@ def test_a_parquet_file_put_beside_the_pictures_during_an_interruption_changes_n
     for number in range(3):
         touch(tmp_path / "pictures", b"%d.jpg" % number, picture(number))
     recipe = make_recipe(tmp_path / "pictures", fake_server.endpoint)
-    with patch("datagen.pipeline.run.make_parts_here", interrupted), pytest.raises(DatagenError, match="interrupted"):
+    with (
+        patch("datagen.pipeline.making.make_parts_here", interrupted),
+        pytest.raises(DatagenError, match="interrupted"),
+    ):
         run_here(recipe, tmp_path / "out")
     write_table(tmp_path / "pictures" / "captions.parquet", [{"file_name": "0.jpg", "text": "x"}])
     manifest = run_here(recipe, tmp_path / "out")
@@ -113,7 +116,10 @@ def test_a_finished_run_needs_its_source_no_more_and_an_unfinished_one_says_that
 ) -> None:
     touch(tmp_path / "pictures", b"0.jpg", picture(0))
     recipe = make_recipe(tmp_path / "pictures", fake_server.endpoint)
-    with patch("datagen.pipeline.run.make_parts_here", interrupted), pytest.raises(DatagenError, match="interrupted"):
+    with (
+        patch("datagen.pipeline.making.make_parts_here", interrupted),
+        pytest.raises(DatagenError, match="interrupted"),
+    ):
         run_here(recipe, tmp_path / "out")
     (tmp_path / "pictures").rename(tmp_path / "elsewhere")
     with pytest.raises(DatagenError, match="there is no folder or file"):
@@ -129,7 +135,10 @@ def test_an_index_of_an_older_version_is_settled_anew_without_the_runs_own_files
 ) -> None:
     touch(tmp_path / "pictures", b"0.jpg", picture(0))
     recipe = make_recipe(tmp_path / "pictures", fake_server.endpoint)
-    with patch("datagen.pipeline.run.make_parts_here", interrupted), pytest.raises(DatagenError, match="interrupted"):
+    with (
+        patch("datagen.pipeline.making.make_parts_here", interrupted),
+        pytest.raises(DatagenError, match="interrupted"),
+    ):
         run_here(recipe, tmp_path / "out")
     index = tmp_path / "out" / "index.parquet"
     assert Index(index).settled(recipe.source) == settled(recipe.source, MAX_BYTES)
