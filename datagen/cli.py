@@ -1,4 +1,4 @@
-"""The command line: `run`, `preview`, `filter`, the commands that inspect, and `jicvqa`.
+"""The command line: `init`, `run`, `preview`, `filter`, the commands that inspect, and `jicvqa`.
 
 They stand in `datagen.commands` and `datagen.jicvqa.commands`.
 """
@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn, cast
 import typer
 from typer.core import TyperGroup
 
-from datagen.commands import inspecting, jobs, making, sharing
+from datagen.commands import inspecting, jobs, making, sharing, starting
 from datagen.console import PlainConsole, on_one_line, open_streams
 from datagen.errors import DatagenError, InterruptedRunError, system_error
 from datagen.jicvqa.commands import app as jicvqa
@@ -38,6 +38,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(starting.app)
 app.add_typer(making.app)
 app.add_typer(sharing.app)
 app.add_typer(inspecting.app)

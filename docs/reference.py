@@ -183,6 +183,7 @@ def recipe_page() -> str:
         "engines.NAME": engine_settings.EngineSettings,
         "engines.NAME.server": engine_settings.ServerSettings,
         "stages.NUMBER": recipe.Stage,
+        "mix": recipe.Mix,
         "stop_when": recipe.StopWhen,
         "output": recipe.Output,
     }

@@ -28,7 +28,7 @@ LAYERS = (
     {"access", "files", "progress"},
     {"pages", "engine_settings"},
     {"recipe"},
-    {"recipe_file", "pictures", "executors"},
+    {"recipe_file", "shipped_recipes", "pictures", "executors"},
     {"sources", "engines", "notebook"},
     {"stages", "store"},
     {"pipeline", "exporters", "inspection", "jicvqa", "jobs"},

@@ -110,6 +110,25 @@ def filter_(
     check_outcome(manifest, out)
 
 
+@app.command()
+def unanswerable(
+    run: Annotated[Path, typer.Argument(help="A finished run, or what datagen filter wrote.")],
+    out: Annotated[Path, typer.Option(help="Where the shards go.")],
+    rows: Annotated[int, typer.Option(min=1, help="How many are wanted.")] = 100,
+    policy: Annotated[str, typer.Option(help="light, standard, strict, or the path of a policy file.")] = "standard",
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+) -> None:
+    """Put questions of a run to other pictures of it, which cannot answer them, with no model call."""
+    from datagen.pipeline.summary import check_outcome, console, print_counts, print_samples
+    from datagen.pipeline.unanswerable import make_unanswerable
+    from datagen.store.policies import read_policy
+
+    manifest = make_unanswerable(run, out, rows, read_policy(policy), seed)
+    print_samples(out, manifest)
+    print_counts(manifest, out, console)
+    check_outcome(manifest, out)
+
+
 def _load(
     path: Path,
     images: str | None,

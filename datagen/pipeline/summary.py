@@ -25,12 +25,7 @@ def print_summary(outcome: Outcome) -> None:
     """Print a few samples, the counts, where things are, and what to do next."""
     directory, manifest = outcome.directory.path, outcome.manifest
     counts = manifest["counts"]
-    for state, most in _SAMPLES.items():
-        for row in _first_rows(directory, manifest, state, most):
-            console.print()
-            for line in sample_lines(row):
-                console.print(line, soft_wrap=True)
-    console.print()
+    print_samples(directory, manifest)
     print_counts(manifest, directory, console)
     for told in _mix_lines(manifest):
         console.print(told, soft_wrap=True, markup=False)
@@ -44,6 +39,16 @@ def print_summary(outcome: Outcome) -> None:
         console.print("  the same command with --retry-failed   to try the failed images again")
     console.print(f"  datagen export {pasted} --format llava --out exports   for a trainer", soft_wrap=True)
     console.print(f"  {load_call(directory)}    in Python, with Hugging Face datasets", soft_wrap=True)
+
+
+def print_samples(directory: Path, manifest: dict[str, Any]) -> None:
+    """Print a few rows of each state."""
+    for state, most in _SAMPLES.items():
+        for row in _first_rows(directory, manifest, state, most):
+            console.print()
+            for line in sample_lines(row):
+                console.print(line, soft_wrap=True)
+    console.print()
 
 
 def print_counts(manifest: dict[str, Any], directory: Path, console: Console) -> None:

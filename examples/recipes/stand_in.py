@@ -1,8 +1,8 @@
-"""A stand-in for the text models of the recipes, so that they run without one.
+"""Stand-ins for models of the recipes, so that they run without one.
 
-It translates what stands in a phrase book, and makes a dialogue of the sentences of a caption: it shows how a recipe
-goes, and nothing of how a model writes.
-`stand_in: examples.recipes.stand_in:Writer` of an engine names it; `--model` and `--endpoint` take it away again.
+`Writer` translates what stands in a phrase book, and makes a dialogue of the sentences of a caption; `SignReader` knows
+the pictures in `signs` by their SHA-256. They show how a recipe goes, and nothing of how a model writes.
+`stand_in: examples.recipes.stand_in:Writer` of an engine names one; `--model` and `--endpoint` take it away again.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from datagen.stages.readers.translating.marks import MARK, marked
 from prompts import Sampling
 
 _PHRASES = Path(__file__).parent / "phrases.json"
+_SIGNS = Path(__file__).parent / "signs.json"
 _LINE = re.compile(r"^\[([QASC]\d+)\] ", re.MULTILINE)
 _CAPTION = re.compile(r"\n---\n(.*?)\n---\n", re.DOTALL)
 _QUESTIONS = (
@@ -66,20 +67,29 @@ class Writer:
     ) -> Completion:
         """Answer the last request."""
         await asyncio.sleep(0)
-        request = messages[-1]["content"]
-        caption = _CAPTION.search(request)
-        answer = dialogue(caption[1]) if caption else translation(request)
-        return Completion(answer, "stop", len(request) // 2, len(answer) // 2)
+        answer = self.answer(messages[-1]["content"])
+        return Completion(answer, "stop", len(str(messages[-1]["content"])) // 2, len(answer) // 2)
+
+    def answer(self, content: Any) -> str:
+        """Return the answer to the content of a message."""
+        caption = _CAPTION.search(content)
+        return dialogue(caption[1]) if caption else translation(content)
+
+
+class SignReader(Writer):
+    """Answers requests of the prompt `dialogue` about the pictures in `signs`."""
+
+    def answer(self, content: Any) -> str:
+        """Return what stands in the book of signs; nothing for other pictures."""
+        names = [part["uuid"] for part in content if part["type"] == "image_url"]
+        return json.dumps({"turns": signs().get(names[0], [])}, ensure_ascii=False)
 
 
 def dialogue(caption: str) -> str:
-    """Return three turns that say what a caption says, as JSON."""
+    """Return up to three turns that say what the sentences of a caption say, as JSON."""
     sentences = re.findall(r"[^。]+。?", caption.strip()) or [caption]
-    said = [
-        sentences[number] if number < len(sentences) else "写真からは分かりません。"
-        for number in range(len(_QUESTIONS))
-    ]
-    turns = [{"question": question, "answer": answer} for question, answer in zip(_QUESTIONS, said, strict=True)]
+    pairs = zip(_QUESTIONS, sentences, strict=False)
+    turns = [{"question": question, "answer": answer.strip()} for question, answer in pairs]
     return json.dumps({"turns": turns}, ensure_ascii=False)
 
 
@@ -97,6 +107,13 @@ def translated(text: str) -> str:
     order = iter(range(1, len(numbers) + 1))
     found = phrases().get(MARK.sub(lambda _: f"⟦{next(order)}⟧", text), text)
     return MARK.sub(lambda match: f"⟦{numbers[int(match[1]) - 1]}⟧", found) if found != text else text
+
+
+@cache
+def signs() -> dict[str, list[dict[str, str]]]:
+    """Return the turns about each sign, by the SHA-256 of its picture."""
+    book: dict[str, list[dict[str, str]]] = json.loads(_SIGNS.read_text(encoding="utf-8"))
+    return book
 
 
 @cache

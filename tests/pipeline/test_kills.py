@@ -182,7 +182,7 @@ def test_a_run_that_grows_ends_in_the_same_bytes_wherever_it_was_killed(
     assert run_in_process(first, tmp_path / "before")
     assert run_in_process(Options(recipe), tmp_path / "expected")
     bill = Bill(fake_server)
-    for step in killed_at_every_step(Options(recipe), Options(recipe), tmp_path / "out", tmp_path / "before", every=3):
+    for step in killed_at_every_step(Options(recipe), Options(recipe), tmp_path / "out", tmp_path / "before", every=7):
         assert shard_digests(tmp_path / "out") == shard_digests(tmp_path / "expected"), f"step {step}"
         assert bill.repeated() <= IN_FLIGHT * CALLS_AN_IMAGE, f"step {step}"
     assert step > 40
@@ -199,7 +199,7 @@ def test_a_mix_ends_in_the_same_bytes_wherever_it_was_killed(
     assert run_in_process(Options(mixed), tmp_path / "expected")
     expected = (shard_digests(tmp_path / "expected"), (tmp_path / "expected" / "mix.json").read_bytes())
     bill = Bill(fake_server)
-    for step in killed_at_every_step(Options(mixed), Options(mixed), tmp_path / "out", every=4):
+    for step in killed_at_every_step(Options(mixed), Options(mixed), tmp_path / "out", every=9):
         assert (shard_digests(tmp_path / "out"), (tmp_path / "out" / "mix.json").read_bytes()) == expected, (
             f"step {step}"
         )
