@@ -1,7 +1,7 @@
 """The entries of a policy: a rule with its settings, or a score with its bounds."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import isabstract
 from typing import Any
 
@@ -41,21 +41,29 @@ def rule_class(name: str, field: str = "rule") -> type[Rule]:
         raise PolicyError(str(error)) from error
 
 
-def repair_action(name: str, field: str = "action") -> RepairAction | None:
-    """Finds what repairs by an action's name; nothing for `drop` and `flag`.
+def repair_actions(action: str | Sequence[str], field: str = "action") -> tuple[tuple[str, RepairAction], ...]:
+    """Finds what repairs by an action's name, or by several; nothing for `drop` and `flag`.
 
-    >>> type(repair_action("trim")).__name__, repair_action("drop")
-    ('Trim', None)
+    >>> [name for name, _ in repair_actions("trim")], repair_actions("drop")
+    (['trim'], ())
 
     Raises:
         PolicyError: There is no such action.
     """
-    if name in _ACTIONS:
-        return None
+    names = [action] if isinstance(action, str) else action
     try:
-        return REPAIRS.find(name, field)()
+        return tuple((name, REPAIRS.find(name, field)()) for name in names if name not in _ACTIONS)
     except RegistryError as error:
         raise PolicyError(str(error)) from error
+
+
+def shown_action(action: str | Sequence[str]) -> str:
+    """The action of an entry as text.
+
+    >>> shown_action("drop"), shown_action(["trim", "drop_turn"])
+    ('drop', 'trim, drop_turn')
+    """
+    return action if isinstance(action, str) else ", ".join(action)
 
 
 def entry_name(entry: Mapping[str, Any]) -> str:
@@ -144,11 +152,14 @@ def _bound(value: object, where: str) -> float:
     return float(value)
 
 
-def _action(entry: Mapping[Any, Any], where: str) -> str:
+def _action(entry: Mapping[Any, Any], where: str) -> str | list[str]:
     action = entry.get("action", "drop")
-    if action in _ACTIONS:
-        return str(action)
-    if not isinstance(action, str) or (action not in REPAIRS.names() and ":" not in action):
-        raise PolicyError(f'{where}.action: "{action}" is no action; {nearest(action, (*_ACTIONS, *REPAIRS.names()))}.')
-    repair_action(action, f"{where}.action")
-    return action
+    if isinstance(action, str) and action in _ACTIONS:
+        return action
+    names = action if isinstance(action, list) and action else [action]
+    for name in names:
+        if not isinstance(name, str) or (name not in REPAIRS.names() and ":" not in name):
+            known = (*_ACTIONS, *REPAIRS.names())
+            raise PolicyError(f'{where}.action: "{name}" is no action; {nearest(name, known)}.')
+    repair_actions(names, f"{where}.action")
+    return names if len(names) > 1 else str(names[0])

@@ -6,7 +6,7 @@ A policy file is YAML::
     purpose: What it is for, in a sentence.
     rules:
       - rule: question_in_answer
-        action: drop              # or flag: recorded, and the sample kept; or a repair: trim, drop_turn
+        action: drop              # or flag: recorded, and the sample kept; or a repair, or several: [trim, drop_turn]
         settings: {quoted: drop}  # arguments of the rule's constructor
       - {score: sharpness, at_least: 40}
       - {score: faithfulness, at_least: 0.6, action: flag}
@@ -30,7 +30,7 @@ def policy_names() -> tuple[str, ...]:
     """The names of the shipped policies.
 
     >>> policy_names()
-    ('light', 'standard', 'strict', 'translated')
+    ('light', 'repairing', 'standard', 'strict', 'translated')
     """
     return tuple(sorted(path.stem for path in _SHIPPED.glob("*.yaml")))
 

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from filters.base import Finding, Rule, RuleStatistics
-from filters.entries import entry_name, repair_action, rule_of
+from filters.entries import entry_name, repair_actions, rule_of
 from filters.errors import PolicyError
 from filters.mending import Repair, beside_original, repair_of
 from filters.sample import Batch, Sample
@@ -80,9 +80,9 @@ class Policy:
             rule.name for rule, entry in zip(self.rules, self._entries, strict=True) if entry["action"] != "flag"
         )
         self._repairing = {
-            rule.name: (str(entry["action"]), action)
+            rule.name: actions
             for rule, entry in zip(self.rules, self._entries, strict=True)
-            if (action := repair_action(entry["action"])) is not None
+            if (actions := repair_actions(entry["action"]))
         }
         self.scores = tuple(sorted({rule.score for rule in self.rules if isinstance(rule, ScoreBound)}))
         self.rules_version = rules_version(self.rules)
@@ -132,17 +132,20 @@ class Policy:
         return verdicts
 
     def _repairs(self, sample: Sample, verdict: Verdict) -> tuple[Repair, ...]:
-        """What the actions of the rules that drop a sample would take out of it."""
+        """What the actions of the rules that drop a sample would take out of it; an action comes after those before."""
         repairs: dict[tuple[int, bool], Repair] = {}
-        for name, action in dict(
-            self._repairing[rule] for rule in verdict.dropped_by if rule in self._repairing
-        ).items():
-            rules = {rule for rule in verdict.dropped_by if self._repairing.get(rule, ("",))[0] == name}
-            findings = [finding for finding in verdict.findings if finding.rule in rules]
-            for taken in action.propose(sample, findings):
-                key = (taken.message, taken.whole)
-                if key not in repairs or taken.start < repairs[key].start:
-                    repairs[key] = repair_of(findings, name, taken, sample)
+        left = [finding for finding in verdict.findings if finding.rule in self._repairing]
+        for rank in range(max((len(self._repairing[finding.rule]) for finding in left), default=0)):
+            ranked = [
+                (self._repairing[each.rule][rank], each) for each in left if rank < len(self._repairing[each.rule])
+            ]
+            for name, action in dict(action for action, _ in ranked).items():
+                findings = [finding for (named, _), finding in ranked if named == name]
+                for taken in action.propose(sample, findings):
+                    key = (taken.message, taken.whole)
+                    if key not in repairs or taken.start < repairs[key].start:
+                        repairs[key] = repair_of(findings, name, taken, sample)
+            left = [finding for finding in left if not any(_is_mended(finding, each) for each in repairs.values())]
         whole = {message for message, is_whole in repairs if is_whole}
         return tuple(repair for key, repair in sorted(repairs.items()) if key[1] or key[0] not in whole)
 
@@ -182,6 +185,10 @@ class Policy:
 
     def __repr__(self) -> str:
         return f"<Policy {self.name}: {len(self.rules)} rules, {self.digest[:12]}>"
+
+
+def _is_mended(finding: Finding, repair: Repair) -> bool:
+    return finding.message == repair.message and (bool(repair.role) or finding.end > repair.start)
 
 
 def _found_by(

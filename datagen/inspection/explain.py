@@ -14,6 +14,7 @@ from datagen.errors import DatagenError
 from datagen.inspection import labels
 from datagen.inspection.stored_rows import StoredRows, rule_name
 from datagen.records import CAPTION
+from filters.entries import shown_action
 from prompts import PromptError, load_prompt
 
 _FIND = "SELECT row, id FROM stored WHERE starts_with(id, $name) OR key = $name ORDER BY row LIMIT 10"
@@ -117,7 +118,7 @@ def _verdict(row: dict[str, Any]) -> Iterator[Text]:
         yield styled((f"failed: {row['error']['class']}  ", "red"), on_one_line(row["error"]["message"]))
         return
     policy = row["manifest"]["policy"]
-    actions = {rule_name(entry): entry.get("action", "drop") for entry in policy["rules"]}
+    actions = {rule_name(entry): shown_action(entry.get("action", "drop")) for entry in policy["rules"]}
     yield styled(f"{row['state']} by the policy {policy['name']}, of {len(actions)} rules")
     for finding in row["findings"] or []:
         yield styled(

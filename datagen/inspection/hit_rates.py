@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from datagen.inspection.stored_rows import StoredRows
+from filters.entries import shown_action
 
 MOST_COMBINATIONS = 12
 MOST_GROUPS = 12
@@ -18,7 +19,7 @@ class RuleHits:
 
     Attributes:
         rule: its name.
-        action: drop or flag; empty for a rule that the manifest does not list.
+        action: drop, flag or repairs; empty for a rule that the manifest does not list.
         settings: those of the policy.
         rows: rows in which it found something.
         rate: their share of the rows that were judged.
@@ -137,7 +138,7 @@ def rule_hits(stored: StoredRows) -> tuple[RuleHits, ...]:
     return tuple(
         RuleHits(
             rule=name,
-            action=stored.rules[name].get("action", "drop") if name in stored.rules else "",
+            action=shown_action(stored.rules[name].get("action", "drop")) if name in stored.rules else "",
             settings=_settings(stored.rules[name]) if name in stored.rules else {},
             rows=rows,
             rate=rows / stored.judged if stored.judged else 0.0,

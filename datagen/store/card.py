@@ -13,6 +13,7 @@ from jinja2 import ChainableUndefined, Environment
 
 from datagen.files.plain_names import plain_names
 from datagen.records import STATES
+from filters.entries import shown_action
 
 TEMPLATE = Path(__file__).with_name("card.md.jinja")
 _SIZES = (("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6), ("1M<n<10M", 10**7))
@@ -97,7 +98,7 @@ def _environment() -> Environment:
 def _rules(entries: Sequence[Mapping[str, Any]], found: Mapping[str, int]) -> list[dict[str, Any]]:
     """Return the rules that found something, the most frequent first."""
     names = [str(entry.get("name") or entry.get("rule") or entry.get("score")) for entry in entries]
-    actions = {name: entry.get("action", "") for name, entry in zip(names, entries, strict=True)}
+    actions = {name: shown_action(entry.get("action", "")) for name, entry in zip(names, entries, strict=True)}
     rules = [{"name": name, "action": actions.get(name, ""), "rows": count} for name, count in found.items()]
     return sorted(rules, key=lambda rule: (-rule["rows"], rule["name"]))
 

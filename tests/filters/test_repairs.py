@@ -13,13 +13,13 @@ QUESTION = "question_in_answer"
 PLAIN = load_policy("standard")
 
 
-def repairing(action: str) -> Any:
+def repairing(action: str | list[str]) -> Any:
     """The policy `standard` with an action on the questions and requests in answers."""
     rules = [
         {**entry, "action": action} if entry.get("rule") in (QUESTION, "request_to_user") else entry
         for entry in PLAIN.to_dict()["rules"]
     ]
-    return load_policy({"name": action, "rules": rules})
+    return load_policy({"name": str(action), "rules": rules})
 
 
 TRIM, DROP_TURN = repairing("trim"), repairing("drop_turn")
@@ -69,6 +69,22 @@ def test_an_answer_that_does_not_stand_without_it_is_dropped_as_ever(answer: str
     assert not verdict.kept
     assert not verdict.repairs
     assert verdict.findings == PLAIN.judge([sample])[0].findings
+
+
+def test_a_turn_goes_where_its_answer_cannot_be_trimmed() -> None:
+    both = repairing(["trim", "drop_turn"])
+    sample = dialogue("何の花ですか？", "桜です。ご存じですか？", *CLEAN, "木は何本ありますか？", "何本でしょうか？")
+    verdict = both.judge([sample])[0]
+    left = [message["content"] for message in repaired(sample, verdict.repairs)["messages"]]
+    assert left == ["何の花ですか？", "桜です。", *CLEAN]
+    assert [repair.action for repair in verdict.repairs] == ["trim", "drop_turn", "drop_turn"]
+    assert restored(repaired(sample, verdict.repairs), verdict.repairs) == sample
+
+
+def test_the_shipped_policy_that_repairs_has_the_rules_of_standard() -> None:
+    policy = load_policy("repairing")
+    assert [rule.name for rule in policy.rules] == [rule.name for rule in PLAIN.rules]
+    assert policy.judge([dialogue("何の花ですか？", "桜です。ご存じですか？")])[0].kept
 
 
 def test_a_caption_that_is_the_first_answer_is_trimmed_with_it() -> None:
