@@ -1,13 +1,16 @@
 """The recipes run as they lie there, and `datagen init` makes them a user's own."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from datagen.cli import app
 from datagen.errors import DatagenError
+from datagen.recipe import Recipe
 from datagen.recipe_file import load_recipe
 from datagen.shipped_recipes import begun, shipped_recipes
 from datagen.stages.step import check_names
@@ -67,3 +70,13 @@ def test_a_dialogue_of_a_caption_is_written_by_the_stand_in(tiny_server: Any, tm
     manifest = run_here(recipe, tmp_path / "out")
     assert manifest["counts"]["failed"] == 0
     assert manifest["counts"]["kept"] + manifest["counts"]["dropped"] == 4
+
+
+def test_the_page_of_recipes_shows_a_mix_that_is_one(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    source = {"source": {"path": "."}, "engines": {"vlm": {"model": "m"}}}
+    recipe = Recipe.model_validate({**source, **yaml.safe_load(block)})
+    assert recipe.mix is not None
+    assert recipe.mix.purposes == ("description", "counting")
+    assert {f"{name}.yaml" for name in NAMES} == set(re.findall(r"examples/recipes/(\w+\.yaml)", page))

@@ -40,6 +40,7 @@ class Card:
         caption: with its evidence.
         messages: with their evidence.
         findings: as they are stored.
+        repairs: what was taken out, likewise.
         error: class and message of a failed row.
         pictures: data URLs.
         facts: what else is known, by name.
@@ -54,6 +55,7 @@ class Card:
     caption: tuple[Piece, ...]
     messages: tuple[ShownMessage, ...]
     findings: tuple[dict[str, Any], ...]
+    repairs: tuple[dict[str, Any], ...]
     error: dict[str, str] | None
     pictures: tuple[str, ...]
     facts: dict[str, str]
@@ -65,6 +67,7 @@ _DRAW = """
 WITH each AS (
     SELECT row, unnest(rules) AS class, len(rules) = 1 AS alone, $a_rule // 2 AS most FROM rows WHERE state <> 'failed'
     UNION ALL SELECT row, '', true, $kept FROM rows WHERE state = 'kept'
+    UNION ALL SELECT row, 'repaired', true, $a_rule FROM rows WHERE repaired
     UNION ALL SELECT row, failure, true, $a_failure FROM rows WHERE state = 'failed'
 ), placed AS (
     SELECT row, most, row_number() OVER (
@@ -135,6 +138,7 @@ def _card(row: Mapping[str, Any], findings: Findings, stored: StoredRows) -> Car
             for turn, message in enumerate(row["messages"])
         ),
         findings=tuple(findings),
+        repairs=tuple(row["repairs"] or ()),
         error=row["error"],
         pictures=tuple(thumbnail(data) for image in row["images"] or () if image and (data := stored_bytes(image))),
         facts=facts,
