@@ -119,8 +119,8 @@ def unanswerable(
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
 ) -> None:
     """Put questions of a run to other pictures of it, which cannot answer them, with no model call."""
+    from datagen.inspection.unanswerable import make_unanswerable
     from datagen.pipeline.summary import check_outcome, console, print_counts, print_samples
-    from datagen.pipeline.unanswerable import make_unanswerable
     from datagen.store.policies import read_policy
 
     manifest = make_unanswerable(run, out, rows, read_policy(policy), seed)

@@ -10,7 +10,7 @@ import pytest
 from datagen.errors import DatagenError
 from datagen.exporters.writing.export import export
 from datagen.inspection.report import report_of
-from datagen.pipeline.unanswerable import TAKEN_FROM, make_unanswerable, things
+from datagen.inspection.unanswerable import TAKEN_FROM, make_unanswerable, things
 from datagen.recipe_file import load_recipe
 from datagen.shipped_recipes import shipped_recipes
 from datagen.store.policies import read_policy
