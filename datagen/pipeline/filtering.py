@@ -91,9 +91,12 @@ def _filter_run(run: RunDirectory, policy: Policy, out: Path, output: Output) ->
     recipe = published(run.stored_identity())
     facts = {"task": recipe["task"], "recipe": recipe, "policy": policy_facts(policy)}
     with suited(few=index.count <= FEW_ROWS):
-        judge_parts(run.parts, policy, verdicts)
-        if (mix := mix_of(recipe)) is not None:
-            facts["mix"] = apply_quotas(run.parts, verdicts, mix, recipe["seed"], verdicts)
+        mix = mix_of(recipe)
+        judged = verdicts if mix is None else out / ".cut" / "judged.parquet"  # the cut clears that folder
+        judged.parent.mkdir(exist_ok=True)
+        judge_parts(run.parts, policy, judged)
+        if mix is not None:
+            facts["mix"] = apply_quotas(run.parts, judged, mix, recipe["seed"], verdicts)
         return cut(run.parts, out, output, facts, index.images(run.needed(index)), verdicts)
 
 

@@ -125,7 +125,7 @@ class Mixing:
         return tally
 
     def _free(self, number: int, plan: MixPlan) -> int:
-        return len(self._free_numbers(number, plan))
+        return len(self._free_numbers(number, plan)) if number in plan.parts else self._index.size(number)
 
     def _free_numbers(self, number: int, plan: MixPlan) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
         """Return the numbers of the images of a part that no purpose has taken."""

@@ -224,7 +224,7 @@ def _cut(recipe: Recipe, directory: RunDirectory, policy: Policy, index: Index, 
         verdicts = directory.path / "verdicts.parquet"
         judge_parts(directory.parts, policy, verdicts, others_only=True)
     if recipe.mix is not None:
-        judged, verdicts = verdicts, directory.path / "verdicts.parquet"
+        judged, verdicts = verdicts, directory.path / "quotas.parquet"
         facts["mix"] = apply_quotas(directory.parts, judged, recipe.mix, recipe.seed, verdicts)
         facts["listed"] = index.count
     inputs = index.images(directory.needed(index))

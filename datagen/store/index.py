@@ -172,6 +172,10 @@ class Index:
         self._firsts = [*accumulate(sizes, initial=0)]
         self._decided: dict[str, Any] = orjson.loads((self._file.schema_arrow.metadata or {}).get(_SETTLED, b"{}"))
 
+    def size(self, number: int) -> int:
+        """Return how many images a part has."""
+        return self._firsts[number + 1] - self._firsts[number]
+
     def images(self, parts: range) -> int:
         """Return how many images the first parts have."""
         return self._firsts[len(parts)]

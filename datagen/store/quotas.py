@@ -4,46 +4,65 @@ Which rows of a purpose go is decided by their own numbers, as all else of a mix
 larger quota would take them.
 """
 
+from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from datagen.files.plain_names import plain_names
 from datagen.files.writing import appearing
 from datagen.recipe import Mix
 from datagen.store.judging import VERDICTS
 from datagen.store.mix_plan import OVER_QUOTA, number_of
-from datagen.store.parts import read_part, sealed_parts
+from datagen.store.parts import sealed_parts
 
-_READ = ("id", "task", "state", "findings", "repairs", "error", "policy")
+_BATCH_ROWS = 4096
+_KEPT = """
+SELECT rows.id AS id, rows.task AS task, coalesce(v.findings, rows.findings) AS findings,
+    coalesce(v.repairs, rows.repairs) AS repairs, coalesce(v.policy, rows.policy) AS policy
+FROM rows LEFT JOIN verdicts v ON rows.id = v.id WHERE coalesce(v.state, rows.state) = 'kept'
+"""
 
 
 def apply_quotas(parts: Path, verdicts: Path | None, mix: Mix, seed: int, out: Path) -> dict[str, int]:
     """Write verdicts in which rows over quota are dropped, and return how many are kept of each purpose.
+
+    Memory grows by 8 bytes a kept row, and by the rows that are over.
 
     Args:
         parts: the folder of the sealed parts.
         verdicts: a Parquet file with the columns `VERDICTS` that replaces the verdicts in the parts, if there is one.
         mix: what is asked for.
         seed: of the recipe.
-        out: the file that is written; it may be `verdicts`.
+        out: the file that is written, another one than `verdicts`.
     """
-    judged = {} if verdicts is None else {row["id"]: row for row in _rows(verdicts)}
-    kept: dict[str, list[tuple[int, str]]] = {}
-    for row in _stored(parts, judged):
-        if row["state"] == "kept":
-            kept.setdefault(row["task"], []).append((number_of(seed, row["id"]), row["id"]))
-    quotas = mix.quotas() or quotas_of(mix.shares, {purpose: len(rows) for purpose, rows in kept.items()})
-    surplus = {row_id for purpose, rows in kept.items() for _, row_id in sorted(rows)[quotas.get(purpose, 0) :]}
-    table = pa.Table.from_pylist(
-        [*(row for row in judged.values() if row["id"] not in surplus), *_over_quota(parts, judged, surplus, quotas)],
-        schema=VERDICTS,
-    )
-    with appearing(out) as unfinished, unfinished.open("wb") as file:
-        pq.write_table(table, file, compression="zstd")
-    return {purpose: min(len(kept.get(purpose, ())), quota) for purpose, quota in quotas.items()}
+    numbers: dict[str, array[int]] = {}
+    for batch in _kept(parts, verdicts, "id, task"):
+        for row in batch.to_pylist():
+            numbers.setdefault(row["task"], array("q")).append(number_of(seed, row["id"]))
+    kept = {purpose: len(found) for purpose, found in numbers.items()}
+    quotas = mix.quotas() or quotas_of(mix.shares, kept)
+    least = {purpose: _first_over(found, quotas.get(purpose, 0)) for purpose, found in numbers.items()}
+    over = [
+        _dropped(row, quotas.get(row["task"], 0))
+        for batch in _kept(parts, verdicts, "*")
+        for row in batch.to_pylist()
+        if number_of(seed, row["id"]) >= least[row["task"]]
+    ]
+    with appearing(out) as unfinished, unfinished.open("wb") as file, pq.ParquetWriter(file, VERDICTS) as writer:
+        going = pa.array([row["id"] for row in over], pa.string())
+        for batch in pq.ParquetFile(verdicts).iter_batches(columns=VERDICTS.names) if verdicts else ():
+            table = pa.Table.from_batches([batch])
+            among = pc.is_in(table.column("id"), going)
+            writer.write_table(table.filter(pc.invert(among)).cast(VERDICTS))
+        writer.write_table(pa.Table.from_pylist(over, schema=VERDICTS))
+    return {purpose: min(kept.get(purpose, 0), quota) for purpose, quota in quotas.items()}
 
 
 def mix_of(recipe: Mapping[str, Any]) -> Mix | None:
@@ -61,24 +80,28 @@ def quotas_of(shares: Mapping[str, float], kept: Mapping[str, int]) -> dict[str,
     return {purpose: min(kept.get(purpose, 0), round(share * total)) for purpose, share in shares.items()}
 
 
-def _over_quota(
-    parts: Path, judged: Mapping[str, dict[str, Any]], surplus: set[str], quotas: Mapping[str, int]
-) -> Iterator[dict[str, Any]]:
-    for row in _stored(parts, judged) if surplus else ():
-        if row["id"] in surplus:
-            finding = {"rule": OVER_QUOTA, "message": None, "start": 0, "end": 0, "text": ""}
-            evidence = f"the mix has its {quotas.get(row['task'], 0):,} rows of {row['task']}"
-            findings = [*row["findings"], {**finding, "evidence": evidence}]
-            yield {name: row[name] for name in VERDICTS.names} | {"state": "dropped", "findings": findings}
+def _first_over(numbers: "array[int]", quota: int) -> int:
+    """Return the number from which on the rows of a purpose are over its quota."""
+    if quota >= len(numbers):
+        return 1 << 63
+    return int(np.partition(np.asarray(numbers), quota)[quota])
 
 
-def _stored(parts: Path, judged: Mapping[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of the parts with the verdicts that replace theirs."""
-    for path in sealed_parts(parts):
-        for row in read_part(path, _READ).to_pylist():
-            yield {**row, **judged.get(row["id"], {})}
+def _kept(parts: Path, verdicts: Path | None, columns: str) -> Iterator[pa.RecordBatch]:
+    """Yield columns of the rows that are kept, by the verdicts that replace those in the parts."""
+    files = [*sealed_parts(parts), *([verdicts] if verdicts else [])]
+    with plain_names(*files) as names, duckdb.connect() as connection:
+        judged = names[len(files) - 1 :] if verdicts else []
+        connection.read_parquet(names[: len(names) - len(judged)], hive_partitioning=False).create_view("rows")
+        if judged:
+            connection.read_parquet(judged, hive_partitioning=False).create_view("verdicts")
+        else:
+            connection.register("verdicts", VERDICTS.empty_table())
+        yield from connection.sql(f"SELECT {columns} FROM ({_KEPT})").to_arrow_reader(_BATCH_ROWS)  # noqa: S608
 
 
-def _rows(verdicts: Path) -> Iterator[dict[str, Any]]:
-    for batch in pq.ParquetFile(verdicts).iter_batches():
-        yield from batch.to_pylist()
+def _dropped(row: Mapping[str, Any], quota: int) -> dict[str, Any]:
+    finding = {"rule": OVER_QUOTA, "message": None, "start": 0, "end": 0, "text": ""}
+    findings = [*row["findings"], {**finding, "evidence": f"the mix has its {quota:,} rows of {row['task']}"}]
+    kept = {name: row[name] for name in ("id", "repairs", "policy")}
+    return {**kept, "state": "dropped", "findings": findings, "error": None}

@@ -142,6 +142,6 @@ def test_a_run_that_asks_again_is_refused_another_policy(
         return make_recipe(pictures, fake_server.endpoint, stages__1__on_drop="retry", source__limit=3, **further)
 
     run_here(recipe(), tmp_path / "out")
-    with pytest.raises(DatagenError, match="retried_by was"):
+    with pytest.raises(DatagenError, match="decided_by_policy was"):
         run_here(recipe(policy="light"), tmp_path / "out")
     run_here(recipe(), tmp_path / "out")
