@@ -201,7 +201,7 @@ def test_an_error_of_another_file_is_not_blamed_on_the_directory_of_the_run(
     def fail(*_: Any) -> None:
         (tmp_path / "elsewhere.yaml").read_text()
 
-    monkeypatch.setattr("datagen.pipeline.run.served", fail)
+    monkeypatch.setattr("datagen.pipeline.making.served", fail)
     with pytest.raises(DatagenError, match=r"/elsewhere\.yaml cannot be used \(No such file or directory\)") as caught:
         run_here(recipe, tmp_path / "out")
     assert "--out" not in str(caught.value)

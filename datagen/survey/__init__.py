@@ -1,0 +1,1 @@
+"""What a set of pictures is like, before anything is paid for: one pass over all of them, and one small table."""
