@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn, cast
 import typer
 from typer.core import TyperGroup
 
-from datagen.commands import inspecting, jobs, making, sharing, starting
+from datagen.commands import inspecting, jobs, making, sharing, starting, surveying
 from datagen.console import PlainConsole, on_one_line, open_streams
 from datagen.errors import DatagenError, InterruptedRunError, system_error
 from datagen.jicvqa.commands import app as jicvqa
@@ -39,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(starting.app)
+app.add_typer(surveying.app)
 app.add_typer(making.app)
 app.add_typer(sharing.app)
 app.add_typer(inspecting.app)

@@ -31,6 +31,7 @@ LAYERS = (
     {"recipe_file", "shipped_recipes", "pictures", "executors"},
     {"sources", "engines", "notebook"},
     {"stages", "store"},
+    {"survey"},
     {"pipeline", "exporters", "inspection", "jicvqa", "jobs"},
     {"publishing"},
     {"api", "commands"},

@@ -99,6 +99,12 @@ class Picture:
         grey.thumbnail((_SMALL_SIDE, _SMALL_SIDE), Image.Resampling.BOX)
         return grey
 
+    def opened(self) -> Image.Image:
+        """Return the picture in its colours, decoded at 512 pixels or somewhat more where it is a large JPEG."""
+        with Image.open(io.BytesIO(self.data)) as image:
+            image.draft("RGB", (2 * _SMALL_SIDE, 2 * _SMALL_SIDE))
+            return image.convert("RGB")
+
     @cached_property
     def data_url(self) -> orjson.Fragment:
         """The picture as a JSON string with a data URL, encoded once for all turns."""

@@ -6,21 +6,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from PIL import ExifTags, Image
 
 from datagen.failures import Failure
+from datagen.pictures.looks import border_share, colour_counts, plain_share, repeated_share
 from datagen.pictures.picture import passed_through, perceptual_hash, prepare
 from datagen.recipe import Images
 from datagen.stages.checks.sharpness import laplacian_variance
 
 _SIDE = 256
-_CELLS = 64
-_LEVELS = 16
-"""Of each colour: what differs by less is one colour."""
 _TAKEN, _OFFSET = ExifTags.Base.DateTimeOriginal, ExifTags.Base.OffsetTimeOriginal
-_FLAT = 6
-Pixels = npt.NDArray[np.uint8]
 
 
 class Measures(NamedTuple):
@@ -119,52 +114,24 @@ def _degrees(place: Mapping[int, Any], tag: int, negative: str) -> float | None:
 
 
 def _look(image: Image.Image) -> dict[str, Any]:
-    """Measure how a picture looks, from a copy that is at most 256 pixels wide and high, and from its own pixels."""
-    full = min(image.size) <= 2 * _SIDE
-    repeated = _repeated(np.asarray(image.convert("RGB"))) if full else -1.0
+    """Measure how a picture looks, most of it on a copy that is at most 512 pixels wide and high."""
+    small = max(image.size) <= 2 * _SIDE
+    repeated = repeated_share(image) if small else None
     image.draft("RGB", (2 * _SIDE, 2 * _SIDE))
     colour = image.convert("RGB")
-    if repeated < 0:
-        repeated = _repeated(np.asarray(colour))
     colour.thumbnail((2 * _SIDE, 2 * _SIDE), Image.Resampling.BOX)
     grey = colour.convert("L")
-    small = grey.copy()
-    small.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
-    samples = np.asarray(small, dtype=np.float64)
-    cells = np.asarray(colour.resize((_CELLS, _CELLS), Image.Resampling.BOX), dtype=np.int64) * _LEVELS // 256
-    numbers = cells @ np.array([_LEVELS * _LEVELS, _LEVELS, 1])
-    _, counts = np.unique(numbers, return_counts=True)
+    counts = colour_counts(colour)
+    phash = perceptual_hash(grey)
+    grey.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
+    samples = np.asarray(grey, dtype=np.float64)
     return {
-        "phash": int.from_bytes(bytes.fromhex(perceptual_hash(grey)), "big", signed=True),
-        "sharpness": laplacian_variance(small),
+        "phash": int.from_bytes(bytes.fromhex(phash), "big", signed=True),
+        "sharpness": laplacian_variance(grey),
         "brightness": round(float(samples.mean()), 2),
         "contrast": round(float(samples.std()), 2),
         "colours": len(counts),
-        "plain": round(int(counts.max()) / numbers.size, 4),
-        "border": _border(np.asarray(small)),
-        "repeated": repeated,
+        "plain": plain_share(counts),
+        "border": border_share(grey),
+        "repeated": repeated_share(colour) if repeated is None else repeated,
     }
-
-
-def _repeated(pixels: Pixels) -> float:
-    same = (pixels[:, 1:] == pixels[:, :-1]).all(axis=2)
-    return round(float(same.mean()), 4) if same.size else 1.0
-
-
-def _border(grey: Pixels) -> float:
-    """Return the share of the area in lines at the edges that are one flat shade, the same on both sides of a pair."""
-    height, width = grey.shape
-    top, bottom = _flat_lines(grey), _flat_lines(grey[::-1])
-    left, right = _flat_lines(grey.T), _flat_lines(grey.T[::-1])
-    if top >= height or left >= width:
-        return 1.0
-    inner = (height - top - bottom) * (width - left - right)
-    return round(float(1 - max(inner, 0) / (height * width)), 4)
-
-
-def _flat_lines(grey: Pixels) -> int:
-    """Return how many lines from the first on are flat, and of the first one's shade."""
-    lines = grey.astype(np.int64)
-    shade = lines[0].mean()
-    flat = (np.abs(lines - shade) <= _FLAT).all(axis=1)
-    return int(len(flat) if flat.all() else flat.argmin())

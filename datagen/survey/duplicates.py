@@ -1,0 +1,120 @@
+"""Pictures that are there more than once in a set, as the same file or nearly the same to look at.
+
+Pictures are taken in the order of their ids. One that is near to a picture that was kept is a duplicate of it, of the
+one with the first id if there are several; else it is kept. So who stays depends on the set alone and not on the order
+of work, and no chain of small steps makes two different pictures the same.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datagen.files.plain_names import plain_names
+from datagen.files.writing import appearing
+from datagen.survey.neighbours import near_pairs
+from datagen.survey.table import parts_of
+
+DISTANCE = 6
+"""Bits of 64. At 8 a million unrelated pictures have about a hundred pairs by chance alone, at 6 about two."""
+_LEAST_CONTRAST = 4.0
+_FIELDS: "list[pa.Field[Any]]" = [
+    pa.field("id", pa.string()),
+    pa.field("key", pa.string()),
+    pa.field("duplicate_of", pa.string()),
+    pa.field("original", pa.string()),
+    pa.field("distance", pa.int32()),
+]
+DUPLICATES = pa.schema(_FIELDS)
+"""The duplicates: id and key, those of the picture that stays, and the distance of their hashes; -1 for one file."""
+SAME_FILE = -1
+_PICTURES = """
+SELECT id, key, sha256, phash, contrast FROM pictures
+WHERE failure = '' QUALIFY count(*) OVER (PARTITION BY id) = 1 ORDER BY id
+"""
+
+
+class Found(NamedTuple):
+    """How many duplicates a set has.
+
+    Attributes:
+        files: pictures whose bytes are those of another one.
+        near: others that look nearly the same.
+    """
+
+    files: int
+    near: int
+
+
+def find_duplicates(table: Path, out: Path, distance: int = DISTANCE) -> Found:
+    """Write the duplicates of a survey's table, sorted by id, and return how many there are.
+
+    Rows with several pictures are left out, and pictures without contrast are duplicates only of the same file: their
+    hashes say nothing.
+
+    Args:
+        table: the folder of the table's parts.
+        out: the file.
+        distance: in bits of the perceptual hash; -1 for the same files alone.
+    """
+    with plain_names(*parts_of(table)) as names, duckdb.connect() as connection:
+        connection.read_parquet(names, hive_partitioning=False).create_view("pictures")
+        rows = connection.sql(_PICTURES).to_arrow_table()
+    owners, distances = _owners(rows, distance)
+    places = np.flatnonzero(owners != np.arange(rows.num_rows))
+    names_of = {name: rows.column(name).take(pa.array(owners[places])) for name in ("id", "key")}
+    found = pa.table(
+        [
+            rows.column("id").take(pa.array(places)),
+            rows.column("key").take(pa.array(places)),
+            names_of["id"],
+            names_of["key"],
+            pa.array(distances[places], pa.int32()),
+        ],
+        schema=DUPLICATES,
+    )
+    with appearing(out) as unfinished, unfinished.open("wb") as file:
+        pq.write_table(found, file, compression="zstd")
+    same = int((distances[places] == SAME_FILE).sum())
+    return Found(same, len(places) - same)
+
+
+def _owners(rows: pa.Table, distance: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return for every picture the place of the one that stays for it, its own if it stays, and their distance."""
+    owners = _first_of(rows.column("sha256").combine_chunks().dictionary_encode().indices.to_numpy())
+    distances = np.where(owners == np.arange(len(owners)), 0, SAME_FILE)
+    if distance < 0:
+        return owners, distances
+    hashes = rows.column("phash").to_numpy().view(np.uint64)
+    clear = (rows.column("contrast").to_numpy() >= _LEAST_CONTRAST) & (owners == np.arange(len(owners)))
+    for first, second in _neighbours(hashes, np.flatnonzero(clear), distance):
+        if owners[second] == second and owners[first] == first:
+            owners[second] = first
+            distances[second] = int(hashes[first] ^ hashes[second]).bit_count()
+    while (owners[owners] != owners).any():  # the same file as one that is a duplicate itself
+        owners = owners[owners]
+    return owners, distances
+
+
+def _first_of(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return for every place the first place with the same label."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    found: npt.NDArray[np.int64] = first[inverse].astype(np.int64)
+    return found
+
+
+def _neighbours(hashes: npt.NDArray[np.uint64], clear: npt.NDArray[np.int64], distance: int) -> list[tuple[int, int]]:
+    """Return the near pairs of places, those with the same hash too, sorted by the second and then by the first."""
+    unique, inverse = np.unique(hashes[clear], return_inverse=True)
+    members: dict[int, list[int]] = {}
+    for place, number in zip(clear.tolist(), inverse.tolist(), strict=True):
+        members.setdefault(number, []).append(place)
+    pairs = {(ones[0], other) for ones in members.values() for other in ones[1:]}
+    for first, second in near_pairs(unique, distance):
+        for one, other in zip(first.tolist(), second.tolist(), strict=True):
+            pairs.update((min(a, b), max(a, b)) for a in members[one] for b in members[other])
+    return sorted(pairs, key=lambda pair: (pair[1], pair[0]))
