@@ -78,6 +78,32 @@ class SourceSettings(Section):
         return islice(islice(entries, first, None, step), self.limit)
 
 
+class SurveySettings(Section):
+    """What is found out about all pictures together before the first call; the policy decides by the scores.
+
+    Attributes:
+        duplicates: bits of 64 by which the perceptual hashes of near duplicates may differ, -1 for the same files
+            alone; they get the score `duplicate` 1, all others 0. Not looked for if not given.
+        benchmarks: files that `datagen fingerprint` has written; pictures that are in one get the score
+            `benchmark_overlap`, 1 for the same photo or file, and less by a 64th for each bit that differs.
+    """
+
+    duplicates: int | None = Field(None, ge=-1, le=16)
+    benchmarks: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _something_to_find(self) -> Self:
+        if self.duplicates is None and not self.benchmarks:
+            raise ValueError("it looks for nothing; give duplicates (6 is good), benchmarks, or both")
+        return self
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """The names of the scores that it makes."""
+        asked = (("duplicate", self.duplicates is not None), ("benchmark_overlap", bool(self.benchmarks)))
+        return tuple(name for name, is_asked in asked if is_asked)
+
+
 class Images(Section):
     """Limits on pictures.
 
@@ -210,6 +236,7 @@ class Recipe(Section):
         seed: every draw depends on it and on the row alone.
         workers: Ray workers; none means one a CPU, at most four.
         in_flight: images in conversation at once, a worker.
+        survey: what is found out about all pictures together before the first call, if anything.
         checks: what is measured of every picture before the first call, by name; the policy decides by the scores.
         stop_when: the guards of a run that goes wrong.
         output: how the run is written.
@@ -226,6 +253,7 @@ class Recipe(Section):
     seed: int = 0
     workers: int | None = Field(None, ge=1)
     in_flight: int = Field(128, ge=1)
+    survey: SurveySettings | None = None
     checks: tuple[str, ...] = ()
     stop_when: StopWhen = StopWhen()
     output: Output = Output()

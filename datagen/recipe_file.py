@@ -91,6 +91,9 @@ def _resolve_paths(document: dict[str, Any], folder: Path) -> None:
 
     for section, name in _path_fields(document):
         section[name] = resolved(section[name])
+    survey = document.get("survey")
+    if isinstance(survey, dict) and isinstance(survey.get("benchmarks"), list):
+        survey["benchmarks"] = [resolved(path) for path in survey["benchmarks"]]
 
 
 def _path_fields(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:

@@ -184,6 +184,7 @@ def recipe_page() -> str:
         "engines.NAME.server": engine_settings.ServerSettings,
         "stages.NUMBER": recipe.Stage,
         "mix": recipe.Mix,
+        "survey": recipe.SurveySettings,
         "stop_when": recipe.StopWhen,
         "output": recipe.Output,
     }

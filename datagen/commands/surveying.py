@@ -15,6 +15,9 @@ def survey(
     kind: Annotated[str, typer.Option(help="How SOURCE is read; source.kind of a recipe.")] = "auto",
     html: Annotated[Path | None, typer.Option(help="Write a page with thumbnails.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Fingerprints of a benchmark, whose pictures are looked for; repeatable.")
+    ] = None,
     distance: Annotated[
         int, typer.Option(min=-1, max=16, help="Bits by which near duplicates may differ; -1 for the same files alone.")
     ] = 6,
@@ -27,9 +30,11 @@ def survey(
     from datagen.pipeline.summary import console
     from datagen.recipe import Images, SourceSettings
     from datagen.survey.duplicates import find_duplicates
+    from datagen.survey.fingerprints import find_overlaps, read_fingerprints
     from datagen.survey.summary import summarised
     from datagen.survey.survey import survey as survey_pictures
 
+    references = read_fingerprints(against) if against else None
     images = Images()
     settings = SourceSettings(
         path=str(Path(source).absolute()) if Path(source).exists() else source, kind=kind, limit=limit
@@ -37,6 +42,26 @@ def survey(
     directory = survey_pictures(settings, images, out, console)
     summary = summarised(directory, find_duplicates(directory.table, directory.duplicates, distance))
     print_survey(summary, directory, console)
+    if references is not None:
+        found = find_overlaps(directory.table, references, directory.overlaps)
+        console.print(f"{found:,} pictures are in a benchmark, of {len(references.names):,}; {directory.overlaps}")
     if html is not None:
         write_survey_page(summary, directory, settings, images.max_bytes, html)
         console.print(f"Page: {html} ({html.stat().st_size / 1e6:,.1f} MB)", soft_wrap=True)
+
+
+@app.command()
+def fingerprint(
+    source: Annotated[str, typer.Argument(help="Your copy of a benchmark: folder, table, Parquet, hub data set, …")],
+    out: Annotated[Path, typer.Option(help="The file of fingerprints.")],
+    name: Annotated[str | None, typer.Option(help="Of the benchmark; that of the file if not given.")] = None,
+    kind: Annotated[str, typer.Option(help="How SOURCE is read; source.kind of a recipe.")] = "auto",
+) -> None:
+    """Write fingerprints of a benchmark's pictures, by which datagen survey --against finds their copies."""
+    from datagen.pipeline.summary import console
+    from datagen.recipe import Images, SourceSettings
+    from datagen.survey.fingerprints import make_fingerprints
+
+    settings = SourceSettings(path=str(Path(source).absolute()) if Path(source).exists() else source, kind=kind)
+    count = make_fingerprints(settings, Images(), name or out.stem, out)
+    console.print(f"{count:,} pictures in {out} ({out.stat().st_size / 1e3:,.0f} kB); no picture can be made of it.")

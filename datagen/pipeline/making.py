@@ -127,7 +127,8 @@ class _Making:
         """Make parts by the engines of a phase."""
         made_from = self.recipe.model_copy(update={"engines": {**self.recipe.engines, **engines.recipe.engines}})
         plan = self.directory.mix_plan if self.mixing else None
-        job = Job(made_from, CarriedPolicy.of(self.policy), self.directory.index, phase, engines.keys, plan)
+        survey = self.directory.survey if self.recipe.survey else None
+        job = Job(made_from, CarriedPolicy.of(self.policy), self.directory.index, phase, engines.keys, plan, survey)
         before = self._done(numbers)
         images = self.index.images(self.directory.needed(self.index))
         under_way = sum((states_under_way(phase.parts, number) for number in numbers), before)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Self
+from typing import NamedTuple, Self
 
 from datagen.engines import open_engine
 from datagen.errors import DatagenError
@@ -26,6 +26,21 @@ from filters.mending import Repair, repaired
 _LOG = logging.getLogger(__name__)
 
 
+class Known(NamedTuple):
+    """What is known of an image before it is read.
+
+    Attributes:
+        purpose: of the mix, that the row serves; empty for none of them; None without a mix.
+        scores: what a survey of all pictures says of it.
+    """
+
+    purpose: str | None = None
+    scores: list[ScoreRecord] | None = None
+
+
+_NOTHING = Known()
+
+
 class RowMaker:
     """Makes rows, any number of them at once. Use it as an asynchronous context manager.
 
@@ -41,7 +56,8 @@ class RowMaker:
     ) -> None:
         self._recipe = recipe
         self._policy = policy.load()
-        self._before_calls = self._policy.of_scores(recipe.checks)
+        surveyed = recipe.survey.scores if recipe.survey else ()
+        self._before_calls = self._policy.of_scores((*recipe.checks, *surveyed))
         self._checks = [(name, CHECKS.find(name, "checks")) for name in recipe.checks]
         self._source = open_source(recipe.source, recipe.images.max_bytes)
         used = recipe.engines if phase is None else phase.engines
@@ -60,14 +76,14 @@ class RowMaker:
         await self._open.aclose()
 
     async def make(
-        self, listed: IndexEntry, earlier: tuple[Row, tuple[Picture, ...]] | None = None, purpose: str = ""
+        self, listed: IndexEntry, earlier: tuple[Row, tuple[Picture, ...]] | None = None, known: Known = _NOTHING
     ) -> tuple[Row, tuple[Picture, ...]]:
         """Return the finished row, in whichever state, with its pictures.
 
         Args:
             listed: what it is made from.
             earlier: the row as an earlier phase has left it; the source is read if there is none.
-            purpose: of the mix, that the row serves; empty without a mix.
+            known: before the image is read.
 
         Raises:
             DatagenError: something is wrong that is not about this row.
@@ -82,11 +98,12 @@ class RowMaker:
                     await asyncio.to_thread(self._prepare, loaded.pictures, sample)
                 sample.pictures = self._referred(listed.entry, loaded.pictures, sample.pictures)
                 sample.messages, sample.caption = list(loaded.messages), loaded.caption
+                sample.scores = [*(known.scores or ()), *sample.scores]
             else:
                 sample, error = _taken_up(*earlier), earlier[0].error
             asked = self._is_worth_calls(sample)
             if error is None and asked:
-                await self._runner.run(sample, purpose)
+                await self._runner.run(sample, known.purpose or "")
         except Failure as failure:
             error = _record(failure)
         except DatagenError:
@@ -95,7 +112,7 @@ class RowMaker:
             _LOG.exception("The row %s failed in a way that is a defect of datagen", listed.entry.key)
             error = _record(Failure("internal", f"{type(defect).__name__}: {defect}"))
         row = self._row(listed, sample, error, asked=asked)
-        row.task = purpose or row.task
+        row.task = known.purpose or row.task
         return row, sample.pictures
 
     def unneeded(self, listed: IndexEntry) -> Row:

@@ -29,6 +29,7 @@ from datagen.store.policies import policy_facts, read_policy
 from datagen.store.quotas import apply_quotas
 from datagen.store.reopening import reopen_failed, reopen_unmade
 from datagen.store.run_directory import RunDirectory
+from datagen.survey.scores import survey_for_run
 from filters import Policy
 
 FEW = 16
@@ -104,6 +105,8 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
             directory.clear()
         resumed = directory.claim(recipe)
         index = _index(recipe, directory, source, console, relist=relist)
+        if recipe.survey is not None and directory.unsealed(index):
+            survey_for_run(recipe, _as_read(recipe, index), directory.index, directory.survey)
         planned = phases(recipe, directory.parts)
         if retry_failed:
             again = sum(reopen_failed(directory.parts, number) for number in range(index.parts))
@@ -111,8 +114,9 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
                 for number in directory.unsealed(index):
                     reopen_failed(phase.parts, number)
             console.print(f"{again:,} failed images are tried again.")
-        if recipe.checks and resumed:
-            before_calls = policy.of_scores(recipe.checks)
+        measured_before = (*recipe.checks, *(recipe.survey.scores if recipe.survey else ()))
+        if measured_before and resumed:
+            before_calls = policy.of_scores(measured_before)
             passing = sum(reopen_unmade(directory.parts, number, before_calls) for number in range(index.parts))
             for phase in planned[:-1]:
                 for number in directory.unsealed(index):
@@ -181,6 +185,11 @@ def _looked_at(recipe: Recipe, out: Path) -> SourceSettings:
     if next(decided.chosen(source.entries()), None) is None:
         raise no_images(source)
     return decided
+
+
+def _as_read(recipe: Recipe, index: Index) -> SourceSettings:
+    """Return how the run reads its source, as was decided at its listing."""
+    return index.settled(recipe.source) or settled(recipe.source, recipe.images.max_bytes)
 
 
 def _list(settings: SourceSettings, max_bytes: int, path: Path, part_rows: int) -> str:

@@ -17,7 +17,7 @@ import stamina.instrumentation
 from datagen.errors import DatagenError
 from datagen.executors.software import check_software, software
 from datagen.pipeline.phases import Phase
-from datagen.pipeline.row_maker import RowMaker
+from datagen.pipeline.row_maker import Known, RowMaker
 from datagen.pipeline.stopping import reason_of
 from datagen.progress import UNNEEDED, Progress
 from datagen.recipe import Recipe
@@ -27,6 +27,7 @@ from datagen.store.index import Index, IndexEntry
 from datagen.store.journal import Journal, is_sealed, rows_under_way
 from datagen.store.mix_plan import MixPlan, number_of
 from datagen.store.policies import CarriedPolicy
+from datagen.survey.scores import read_scores
 
 PARTS_AT_ONCE = 3
 """So that the slowest image of one part holds up no other."""
@@ -47,6 +48,7 @@ class Job:
         phase: the stages that are put, and the folders of parts.
         keys: API keys by engine.
         plan: of a mix: which image serves which purpose; none without a mix.
+        survey: the folder of the survey of all pictures; none without one.
         software: of the driver; a worker that has another one makes no rows.
     """
 
@@ -56,6 +58,7 @@ class Job:
     phase: Phase
     keys: dict[str, str | None] = field(default_factory=dict, repr=False)
     plan: MixPlan | None = None
+    survey: Path | None = None
     software: dict[str, str] = field(default_factory=software)
 
 
@@ -114,6 +117,7 @@ class Worker:
         if journal is None:
             return number
         phase = self._job.phase
+        known = read_scores(self._job.survey, number) if self._job.survey and phase.earlier is None else {}
         with journal, nullcontext() if phase.earlier is None else EarlierRows(phase.earlier, number) as earlier:
             done = journal.done
             if not phase.is_last:
@@ -124,7 +128,9 @@ class Worker:
                         if listed.position not in done:
                             await self._slots.acquire()
                             purpose = self._purpose(number, listed)
-                            group.create_task(self._make_row(maker, listed, journal, earlier, purpose))
+                            group.create_task(
+                                self._make_row(maker, listed, journal, earlier, Known(purpose, known.get(listed.id)))
+                            )
             except* DatagenError as errors:
                 raise errors.exceptions[0] from None
             await asyncio.to_thread(journal.seal)
@@ -149,16 +155,16 @@ class Worker:
         raise AssertionError("the last try neither returned nor raised")
 
     async def _make_row(
-        self, maker: RowMaker, listed: IndexEntry, journal: Journal, earlier: EarlierRows | None, purpose: str | None
+        self, maker: RowMaker, listed: IndexEntry, journal: Journal, earlier: EarlierRows | None, known: Known
     ) -> None:
-        if purpose == "":
+        if known.purpose == "":
             journal.append(maker.unneeded(listed), listed.position)
             self._slots.release()
             self._states[UNNEEDED] += 1
             return
         try:
             before = None if earlier is None else earlier[listed.position]
-            row, pictures = await maker.make(listed, before, purpose or "")
+            row, pictures = await maker.make(listed, before, known)
             journal.append(row, listed.position, pictures)
         finally:
             self._slots.release()

@@ -66,7 +66,14 @@ def check_names(recipe: Recipe, policy: Policy) -> None:
         raise DatagenError(
             "stages make no turn of dialogue; add a question-answer stage, or set as_turn: true on the caption stage"
         )
-    scores = {*recipe.checks, ASKED_AGAIN, SHRUNK, *(step.prompt.name for step in made if step.reader.makes_scores)}
+    surveyed = recipe.survey.scores if recipe.survey else ()
+    scores = {
+        *recipe.checks,
+        *surveyed,
+        ASKED_AGAIN,
+        SHRUNK,
+        *(step.prompt.name for step in made if step.reader.makes_scores),
+    }
     if missing := [score for score in policy.scores if score not in scores]:
         raise DatagenError(
             f"The policy {policy.name} asks for the score {missing[0]}, which nothing in the recipe makes: "

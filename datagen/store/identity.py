@@ -1,12 +1,13 @@
 """What decides the rows of a run: a changed identity on an old directory is refused, by the names of what changed."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from datagen.differences import differences
 from datagen.engine_settings import EngineSettings
-from datagen.recipe import Recipe
+from datagen.recipe import Recipe, SurveySettings
 from datagen.records import SCHEMA_VERSION
 from datagen.store.policies import read_policy
 
@@ -44,8 +45,17 @@ def identity(recipe: Recipe) -> dict[str, Any]:
         # What is asked again, and how many images are taken, depends on the policy, which else decides the cut alone.
         **({"decided_by_policy": read_policy(recipe.policy).digest} if recipe.mix or _retries(recipe) else {}),
         **({"mix": document["mix"]} if recipe.mix else {}),
+        **({"survey": _survey(recipe.survey)} if recipe.survey else {}),
         **({"slice": recipe.source.slice} if recipe.source.slice else {}),
     }
+
+
+def _survey(survey: SurveySettings) -> dict[str, Any]:
+    """Return what of a survey decides the rows, with the digests of what it compares with."""
+    digests = [
+        hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in survey.benchmarks if Path(path).is_file()
+    ]
+    return {"duplicates": survey.duplicates, "benchmarks": digests}
 
 
 def _retries(recipe: Recipe) -> bool:

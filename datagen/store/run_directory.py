@@ -214,6 +214,11 @@ class RunDirectory:
             file.write(orjson.dumps(facts) + b"\n")
 
     @property
+    def survey(self) -> Path:
+        """Where the survey of the run's pictures is, if there is one."""
+        return self.path / "survey"
+
+    @property
     def mix_file(self) -> Path:
         """Where the plan of a mix is."""
         return self.path / "mix.json"

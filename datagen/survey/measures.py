@@ -10,9 +10,10 @@ from PIL import ExifTags, Image
 
 from datagen.failures import Failure
 from datagen.pictures.looks import border_share, colour_counts, plain_share, repeated_share
-from datagen.pictures.picture import passed_through, perceptual_hash, prepare
+from datagen.pictures.picture import passed_through, prepare
 from datagen.recipe import Images
 from datagen.stages.checks.sharpness import laplacian_variance
+from datagen.survey.windows import query_hashes
 
 _SIDE = 256
 _TAKEN, _OFFSET = ExifTags.Base.DateTimeOriginal, ExifTags.Base.OffsetTimeOriginal
@@ -28,7 +29,8 @@ class Measures(NamedTuple):
         width: upright, in pixels; `height` likewise.
         frames: more than one where it moves.
         alpha: whether some of it may be transparent.
-        phash: DCT perceptual hash, 64 bits as a signed number.
+        phash: DCT perceptual hash, 64 bits as a signed number; `inner` that of what is inside a border of one shade.
+        dhash: difference hash, likewise; `inner_dhash` that of what is inside a border.
         sharpness: variance of the Laplacian, see `datagen.stages.checks.sharpness`.
         brightness: mean grey, 0 to 255.
         contrast: standard deviation of grey.
@@ -50,6 +52,9 @@ class Measures(NamedTuple):
     frames: int = 0
     alpha: bool = False
     phash: int = 0
+    inner: int = 0
+    dhash: int = 0
+    inner_dhash: int = 0
     sharpness: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
@@ -122,11 +127,14 @@ def _look(image: Image.Image) -> dict[str, Any]:
     colour.thumbnail((2 * _SIDE, 2 * _SIDE), Image.Resampling.BOX)
     grey = colour.convert("L")
     counts = colour_counts(colour)
-    phash = perceptual_hash(grey)
+    whole, inner = query_hashes(grey)
     grey.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
     samples = np.asarray(grey, dtype=np.float64)
     return {
-        "phash": int.from_bytes(bytes.fromhex(phash), "big", signed=True),
+        "phash": whole.phash,
+        "inner": inner.phash,
+        "dhash": whole.dhash,
+        "inner_dhash": inner.dhash,
         "sharpness": laplacian_variance(grey),
         "brightness": round(float(samples.mean()), 2),
         "contrast": round(float(samples.std()), 2),

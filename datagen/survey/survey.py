@@ -24,11 +24,13 @@ from datagen.sources import Source, open_source, settled
 from datagen.store.index import Index, IndexEntry, write_index
 from datagen.store.run_directory import RunDirectory, usable
 from datagen.survey.measures import Measures, measured
-from datagen.survey.table import table_part, write_part
+from datagen.survey.photos import photo_id
+from datagen.survey.table import MeasuredRow, table_part, write_part
 
 PART_ROWS = 512
 """Images a part."""
-_FEW = 500
+FEW = 500
+"""Images that are measured before Ray has started."""
 _AT_ONCE = 32
 _VERSION = 1
 """Raised when a measure changes its meaning."""
@@ -48,6 +50,7 @@ class SurveyDirectory:
         self.index = self.path / "index.parquet"
         self.table = self.path / "table"
         self.duplicates = self.path / "duplicates.parquet"
+        self.overlaps = self.path / "overlaps.parquet"
 
     def missing(self, index: Index) -> list[int]:
         """Return the numbers of the parts that are not measured yet."""
@@ -80,8 +83,8 @@ def survey(source: SourceSettings, images: Images, out: Path, console: Console) 
             if len(numbers) < index.parts:
                 console.print(f"Going on: {index.parts - len(numbers):,} of {index.parts:,} parts are measured.")
             parts = [(decided, images, directory.index, number, directory.table) for number in numbers]
-            with suited(few=index.count <= _FEW):
-                for _ in mapped(_measure_part, parts, "measuring") if parts else ():
+            with suited(few=index.count <= FEW):
+                for _ in mapped(measure_part, parts, "measuring") if parts else ():
                     pass
     except KeyboardInterrupt:
         raise InterruptedRunError(f"Stopped. What is measured is kept in {out}; the same command goes on.") from None
@@ -119,18 +122,17 @@ def _list(settings: SourceSettings, max_bytes: int, path: Path) -> None:
     listing.replace(path)
 
 
-def _measure_part(settings: SourceSettings, images: Images, index: Path, number: int, folder: Path) -> None:
+def measure_part(settings: SourceSettings, images: Images, index: Path, number: int, folder: Path) -> None:
+    """Measure the pictures of one part of an index, and write its part of the table."""
     rows = run_to_end(_measured_part(open_source(settings, images.max_bytes), images, Index(index).part(number)))
     write_part(table_part(folder, number), rows)
 
 
-async def _measured_part(
-    source: Source, images: Images, entries: Sequence[IndexEntry]
-) -> list[tuple[int, str, str, int, Measures]]:
+async def _measured_part(source: Source, images: Images, entries: Sequence[IndexEntry]) -> list[MeasuredRow]:
     """Read and measure the pictures of a part; some are read while others are measured."""
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(listed: IndexEntry) -> list[tuple[int, str, str, int, Measures]]:
+    async def one(listed: IndexEntry) -> list[MeasuredRow]:
         async with slots:
             try:
                 loaded = await source.read(listed.entry)
@@ -138,7 +140,9 @@ async def _measured_part(
                 found: list[Any] = [Measures(failure=failure.failure_class, told=failure.message)]
             else:
                 found = [await asyncio.to_thread(measured, data, images) for data in loaded.pictures]
-        return [(listed.position, listed.id, listed.entry.key, place, each) for place, each in enumerate(found)]
+        entry = listed.entry
+        photo = photo_id(entry.url) or photo_id(entry.key)
+        return [(listed.position, listed.id, entry.key, place, photo, each) for place, each in enumerate(found)]
 
     try:
         return [row for rows in await asyncio.gather(*map(one, entries)) for row in rows]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +16,7 @@ _FIELDS: "list[pa.Field[Any]]" = [
     pa.field("id", pa.string()),
     pa.field("key", pa.string()),
     pa.field("picture", pa.int32()),
+    pa.field("photo", pa.string()),
     pa.field("sha256", pa.string()),
     pa.field("bytes", pa.int64()),
     pa.field("format", pa.string()),
@@ -24,6 +25,9 @@ _FIELDS: "list[pa.Field[Any]]" = [
     pa.field("frames", pa.int32()),
     pa.field("alpha", pa.bool_()),
     pa.field("phash", pa.int64()),
+    pa.field("inner", pa.int64()),
+    pa.field("dhash", pa.int64()),
+    pa.field("inner_dhash", pa.int64()),
     pa.field("sharpness", pa.float64()),
     pa.field("brightness", pa.float32()),
     pa.field("contrast", pa.float32()),
@@ -38,7 +42,9 @@ _FIELDS: "list[pa.Field[Any]]" = [
     pa.field("told", pa.string()),
 ]
 TABLE = pa.schema(_FIELDS)
-"""The columns: position, id and key of the index, the number of the picture in its row, and `Measures`."""
+"""The columns: those of a `MeasuredRow`."""
+MeasuredRow: TypeAlias = tuple[int, str, str, int, str, Measures]
+"""Position, id and key of the index, the number of the picture in its row, the photo's id, and its measures."""
 _REMEDY = "Delete it and run the same command again: that part alone is measured anew."
 
 
@@ -47,9 +53,9 @@ def table_part(folder: Path, number: int) -> Path:
     return folder / f"part-{number:06d}.parquet"
 
 
-def write_part(path: Path, rows: Sequence[tuple[int, str, str, int, Measures]]) -> None:
+def write_part(path: Path, rows: Sequence[MeasuredRow]) -> None:
     """Write a part, which appears by rename."""
-    columns = [{**dict(zip(TABLE.names, row[:4], strict=False)), **row[4]._asdict()} for row in rows]
+    columns = [{**dict(zip(TABLE.names, row[:5], strict=False)), **row[5]._asdict()} for row in rows]
     with appearing(path) as unfinished, unfinished.open("wb") as file:
         pq.write_table(pa.Table.from_pylist(columns, schema=TABLE), file, compression="zstd", write_page_checksum=True)
 

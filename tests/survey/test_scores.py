@@ -1,0 +1,141 @@
+"""A run that surveys first: what the policy drops by the whole set costs no call, and a looser one makes it later."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from PIL import ImageOps
+
+from datagen.errors import DatagenError
+from datagen.recipe import Images, SourceSettings
+from datagen.survey.fingerprints import make_fingerprints
+from tests.conftest import FakeServer, MakeRecipe
+from tests.killing import Killed, killed_after
+from tests.pipeline.test_growing import asked
+from tests.survey.test_measures import noise
+from tests.without_ray import run_here, shard_digests
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Eight pictures, near copies of two, and a copy of one that a benchmark has."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(8):
+        noise(seed=number).save(folder / f"{number}.png")
+    noise(seed=2).resize((200, 150)).save(folder / "small 2.jpg", quality=60)
+    (folder / "again 4.png").write_bytes((folder / "4.png").read_bytes())
+    ImageOps.mirror(noise(seed=50)).save(folder / "mirrored.jpg", quality=70)
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 broken")
+    return folder
+
+
+@pytest.fixture
+def fingerprints(tmp_path: Path) -> Path:
+    folder = tmp_path / "benchmark"
+    folder.mkdir()
+    noise(seed=50).save(folder / "50.png")
+    make_fingerprints(SourceSettings(path=str(folder)), Images(), "mine", tmp_path / "mine.fingerprints")
+    return tmp_path / "mine.fingerprints"
+
+
+@pytest.fixture
+def policies(tmp_path: Path) -> dict[str, str]:
+    bounds = {
+        "both": [{"score": "duplicate", "at_most": 0}, {"score": "benchmark_overlap", "at_most": 0.84}],
+        "overlap": [{"score": "benchmark_overlap", "at_most": 0.84}],
+    }
+    for name, rules in bounds.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"name": name, "rules": rules}), encoding="utf-8")
+    return {name: str(tmp_path / f"{name}.yaml") for name in bounds}
+
+
+def rows(out: Path) -> dict[str, dict[str, Any]]:
+    return {row["key"]: row for path in shard_digests(out) for row in pq.read_table(out / path).to_pylist()}
+
+
+def test_duplicates_and_pictures_of_a_benchmark_make_no_call(
+    photos: Path,
+    fingerprints: Path,
+    policies: dict[str, str],
+    fake_server: FakeServer,
+    make_recipe: MakeRecipe,
+    tmp_path: Path,
+) -> None:
+    survey = {"duplicates": 6, "benchmarks": [str(fingerprints)]}
+    recipe = make_recipe(photos, fake_server.endpoint, survey=survey, policy=policies["both"], output__part_rows=4)
+    manifest = run_here(recipe, tmp_path / "out")
+    found = rows(tmp_path / "out")
+    dropped = {key: row for key, row in found.items() if row["state"] == "dropped"}
+    assert manifest["counts"] == {"inputs": 12, "kept": 8, "dropped": 3, "failed": 1}
+    assert all(not row["calls"] for row in dropped.values())
+    assert asked(fake_server) == 8 * 3
+    reasons = {key: row["findings"][0]["evidence"] for key, row in dropped.items()}
+    assert "mine: 50.png, by mirrored" in reasons.pop("mirrored.jpg")
+    pairs = [{"2.png", "small 2.jpg"}, {"4.png", "again 4.png"}]
+    for key, reason in reasons.items():
+        (pair,) = [pair for pair in pairs if key in pair]
+        (other,) = pair - {key}
+        assert reason.endswith(other)
+    assert {score["name"] for row in found.values() for score in row["scores"]} == {"duplicate", "benchmark_overlap"}
+    run_here(recipe.model_copy(update={"policy": policies["overlap"]}), tmp_path / "out")
+    assert asked(fake_server) == 10 * 3  # the two duplicates alone
+    assert Counter(row["state"] for row in rows(tmp_path / "out").values())["kept"] == 10
+
+
+def test_a_survey_that_was_killed_goes_on_and_ends_in_the_same_bytes(
+    photos: Path, policies: dict[str, str], fake_server: FakeServer, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    from datagen.survey import survey as surveying
+
+    (tmp_path / "duplicates.yaml").write_text(
+        yaml.safe_dump({"name": "d", "rules": [{"score": "duplicate", "at_most": 0}]}), encoding="utf-8"
+    )
+    policy = str(tmp_path / "duplicates.yaml")
+    recipe = make_recipe(photos, fake_server.endpoint, survey={"duplicates": 6}, policy=policy, output__part_rows=4)
+    run_here(recipe, tmp_path / "expected")
+    with pytest.raises(Killed), killed_after(1, [surveying], "write_part"):
+        run_here(recipe, tmp_path / "out")
+    run_here(recipe, tmp_path / "out")
+    assert shard_digests(tmp_path / "out") == shard_digests(tmp_path / "expected")
+
+
+def test_other_fingerprints_are_another_run(
+    photos: Path,
+    fingerprints: Path,
+    policies: dict[str, str],
+    fake_server: FakeServer,
+    make_recipe: MakeRecipe,
+    tmp_path: Path,
+) -> None:
+    def recipe(**changes: Any) -> Any:
+        return make_recipe(
+            photos,
+            fake_server.endpoint,
+            survey={"benchmarks": [str(fingerprints)]},
+            policy=policies["overlap"],
+            **changes,
+        )
+
+    run_here(recipe(), tmp_path / "out")
+    other = tmp_path / "other"
+    other.mkdir()
+    noise(seed=51).save(other / "51.png")
+    make_fingerprints(SourceSettings(path=str(other)), Images(), "mine", fingerprints)
+    with pytest.raises(DatagenError, match=r"survey\.benchmarks\.0 was"):
+        run_here(recipe(), tmp_path / "out")
+
+
+def test_a_policy_that_asks_for_what_no_survey_finds_is_refused(
+    photos: Path, policies: dict[str, str], fake_server: FakeServer, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    with pytest.raises(DatagenError, match="asks for the score"):
+        run_here(make_recipe(photos, fake_server.endpoint, policy=policies["both"]), tmp_path / "out")
+    with pytest.raises(DatagenError, match="asks for the score benchmark_overlap"):
+        only = make_recipe(photos, fake_server.endpoint, policy=policies["both"], survey={"duplicates": 6})
+        run_here(only, tmp_path / "out")
+    with pytest.raises(DatagenError, match="it looks for nothing"):
+        make_recipe(photos, fake_server.endpoint, survey={})
