@@ -134,8 +134,8 @@ def test_a_policy_that_asks_for_what_no_survey_finds_is_refused(
 ) -> None:
     with pytest.raises(DatagenError, match="asks for the score"):
         run_here(make_recipe(photos, fake_server.endpoint, policy=policies["both"]), tmp_path / "out")
+    only = make_recipe(photos, fake_server.endpoint, policy=policies["both"], survey={"duplicates": 6})
     with pytest.raises(DatagenError, match="asks for the score benchmark_overlap"):
-        only = make_recipe(photos, fake_server.endpoint, policy=policies["both"], survey={"duplicates": 6})
         run_here(only, tmp_path / "out")
     with pytest.raises(DatagenError, match="it looks for nothing"):
         make_recipe(photos, fake_server.endpoint, survey={})
