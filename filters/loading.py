@@ -30,7 +30,7 @@ def policy_names() -> tuple[str, ...]:
     """The names of the shipped policies.
 
     >>> policy_names()
-    ('light', 'repairing', 'standard', 'strict', 'translated')
+    ('light', 'pictures_standard', 'repairing', 'standard', 'strict', 'translated')
     """
     return tuple(sorted(path.stem for path in _SHIPPED.glob("*.yaml")))
 

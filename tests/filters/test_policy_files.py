@@ -15,7 +15,7 @@ CLEAN = {"messages": [{"role": "assistant", "content": "赤い花です。"}]}
 
 def test_the_shipped_policies_grow_stricter():
     policies = [load_policy(name) for name in ("light", "standard", "strict")]
-    assert policy_names() == ("light", "repairing", "standard", "strict", "translated")
+    assert policy_names() == ("light", "pictures_standard", "repairing", "standard", "strict", "translated")
     for milder, sharper in pairwise(policies):
         assert {rule.name for rule in milder.rules} <= {rule.name for rule in sharper.rules}
     assert len({policy.digest for policy in policies}) == 3

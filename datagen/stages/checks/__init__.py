@@ -6,15 +6,30 @@ or an entry point of the group `datagen.checks`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from datagen.errors import DatagenError
 from datagen.failures import Failure
 from datagen.pictures.picture import Picture
 from datagen.records import ScoreRecord
 from filters.registry import Registry
 
-Check: TypeAlias = Callable[[Picture], float]
+
+class Measurement(NamedTuple):
+    """What a check may return where a number alone says too little.
+
+    Attributes:
+        value: the number.
+        reason: in words, or what was found.
+    """
+
+    value: float
+    reason: str
+
+
+Check: TypeAlias = Callable[[Picture], float | Measurement]
 """Returns one number for a picture, the same on every machine."""
+_LONGEST = 1000
 
 CHECKS: Registry[Check] = Registry(
     "datagen.stages.checks",
@@ -40,9 +55,13 @@ def measured(checks: Sequence[tuple[str, Check]], pictures: Sequence[Picture]) -
     for name, check in checks:
         for number, picture in enumerate(pictures, start=1):
             try:
-                value = float(check(picture))
+                found = check(picture)
+                value, said = found if isinstance(found, Measurement) else (float(found), "")
+            except DatagenError:  # what it needs is not installed, which is no fault of the picture
+                raise
             except Exception as error:  # a check of a user's own may raise anything
                 raise Failure("check_error", f"the check {name} raised {type(error).__name__}: {error}") from error
-            reason = f"picture {number} of {len(pictures)}" if len(pictures) > 1 else ""
+            which = f"picture {number} of {len(pictures)}" if len(pictures) > 1 else ""
+            reason = ": ".join(filter(None, (which, said)))[:_LONGEST]
             scores.append(ScoreRecord(name=name, value=value, reason=reason))
     return scores
