@@ -8,7 +8,6 @@ small pictures; and the hashes are random, a tenth of them near copies of others
 
 import argparse
 import io
-import resource
 import sys
 import tempfile
 import time
@@ -63,7 +62,6 @@ def near_copies(count: int) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
 def duplicates_of(count: int) -> None:
     """Print how near pairs of so many hashes are found, and whether all of a sample are."""
     hashes = near_copies(count)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.monotonic()
     found = {
         (int(one), int(other))
@@ -71,7 +69,6 @@ def duplicates_of(count: int) -> None:
         for one, other in zip(first, second, strict=True)
     }
     seconds = time.monotonic() - started
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3
     expected = missed = 0
     for place in np.random.default_rng(1).choice(len(hashes), SAMPLE, replace=False):
         apart = np.bitwise_count(hashes ^ hashes[place])
@@ -80,7 +77,7 @@ def duplicates_of(count: int) -> None:
                 expected += 1
                 missed += (min(int(place), int(other)), max(int(place), int(other))) not in found
     print(
-        f"{len(hashes):,} hashes: {len(found):,} pairs within {DISTANCE} bits in {seconds:.1f} s, {grown:,.0f} MB; "
+        f"{len(hashes):,} hashes: {len(found):,} pairs within {DISTANCE} bits in {seconds:.1f} s; "
         f"of {SAMPLE} compared with all others {expected} pairs, {missed} missed"
     )
 
