@@ -13,15 +13,14 @@ import xxhash
 from datagen.engines import Completion, Engine
 from datagen.failures import Failure
 from datagen.pictures.picture import Picture, prepare
-from datagen.recipe import Recipe
+from datagen.recipe import Recipe, Stage
 from datagen.records import ASKED_AGAIN, CAPTION, SHRUNK, Call, ScoreRecord
 from datagen.stages.answers import ONLY_THOUGHT
 from datagen.stages.chat_history import ChatHistory
 from datagen.stages.frames import without_thinking
 from datagen.stages.sample import Mark, Sample
-from datagen.stages.step import Step
 from filters import Policy
-from prompts import PromptError
+from prompts import Prompt, PromptError, Sampling
 
 UNUSABLE = ("length", "unfinished", "empty_answer", "unparsable_answer", "refused_caption", "lost_structure")
 """Failures after which another seed may answer better."""
@@ -42,7 +41,8 @@ class Asking:
 
     Attributes:
         recipe: with the limits on pictures, and the seed.
-        step: the stage.
+        number: of the stage in the recipe, from 0; `stage` is that stage.
+        prompt: what it asks; `sampling` how the answers are drawn.
         engine: that answers.
         history: the chat so far.
         sample: that grows.
@@ -50,7 +50,10 @@ class Asking:
     """
 
     recipe: Recipe
-    step: Step
+    number: int
+    stage: Stage
+    prompt: Prompt
+    sampling: Sampling
     engine: Engine
     history: ChatHistory
     sample: Sample
@@ -64,13 +67,13 @@ class Asking:
         """
         turns = [turn._asdict() for turn in self.sample.turns]
         try:
-            return self.step.prompt.render(caption=self.sample.caption, turns=turns, **variables)
+            return self.prompt.render(caption=self.sample.caption, turns=turns, **variables)
         except PromptError as error:
             raise Failure("prompt_error", str(error)) from error
 
     def focus(self, turn: int) -> str:
         """Return what the `turn`th question is about, from the prompt's focuses in the row's own order."""
-        focuses = self.step.prompt.focuses
+        focuses = self.prompt.focuses
         return self.draw().sample(focuses, len(focuses))[(turn - 1) % len(focuses)] if focuses else ""
 
     def draw(self) -> random.Random:
@@ -99,7 +102,7 @@ class Asking:
             Failure: none was; the sample is as it was before, but for the calls.
         """
         self.history.say(request, self._pictures)
-        attempts = self.step.stage.attempts
+        attempts = self.stage.attempts
         before = self.sample.mark()
         objections: list[str] = []
         held: Completion | None = None
@@ -129,7 +132,7 @@ class Asking:
 
     def _objection(self, before: Mark) -> str:
         """Return what the policy would drop the row for in what was added since a mark; empty if nothing."""
-        if self.policy is None or self.step.stage.on_drop == "keep":
+        if self.policy is None or self.stage.on_drop == "keep":
             return ""
         sample = self.sample
         verdict = self.policy.judge([sample.judged()])[0]
@@ -145,21 +148,20 @@ class Asking:
 
     @property
     def _pictures(self) -> tuple[Picture, ...]:
-        return self.sample.pictures if self.recipe.engines[self.step.stage.engine].vision else ()
+        return self.sample.pictures if self.recipe.engines[self.stage.engine].vision else ()
 
     async def _call(self, history: ChatHistory, request: str, turn: int, attempt: int) -> Completion:
         """Ask what the chat ends with, and record the call."""
-        step = self.step
         seed = self._seed(turn, attempt)
         completion = await self._complete(history, seed)
         self.sample.calls.append(
             Call(
-                stage=step.number,
-                engine=step.stage.engine,
+                stage=self.number,
+                engine=self.stage.engine,
                 model=self.engine.model,
-                prompt=step.prompt.name,
-                prompt_digest=step.prompt.digest,
-                sampling=step.sampling_json,
+                prompt=self.prompt.name,
+                prompt_digest=self.prompt.digest,
+                sampling=self.sampling.model_dump_json(),
                 seed=seed,
                 attempt=attempt,
                 request=request,
@@ -178,9 +180,9 @@ class Asking:
             return self.engine.complete(
                 history.lease,
                 history.messages,
-                sampling=self.step.sampling,
+                sampling=self.sampling,
                 seed=seed,
-                schema=self.step.prompt.answer.json_schema,
+                schema=self.prompt.answer.json_schema,
             )
 
         sample = self.sample
@@ -213,7 +215,7 @@ class Asking:
     def _whole(self, completion: Completion) -> str:
         """Return the text of an answer that is whole."""
         if completion.finish_reason == "length":
-            raise Failure("length", f"the answer reached max_tokens ({self.step.sampling.max_tokens})")
+            raise Failure("length", f"the answer reached max_tokens ({self.sampling.max_tokens})")
         if completion.finish_reason not in _WHOLE:
             raise Failure("unfinished", f"the server ended the answer early ({completion.finish_reason[:60]})")
         if completion.only_thought:
@@ -222,7 +224,7 @@ class Asking:
 
     def _seed(self, *parts: Any) -> int:
         """Return 31 bits that depend on the recipe's seed, the row, the stage and `parts` alone."""
-        text = "/".join(map(str, (self.recipe.seed, self.sample.id, self.step.number, *parts)))
+        text = "/".join(map(str, (self.recipe.seed, self.sample.id, self.number, *parts)))
         return xxhash.xxh3_64_intdigest(text.encode()) & 0x7FFFFFFF
 
 

@@ -57,4 +57,15 @@ class StageRunner:
                 if key not in histories:
                     lease = await leases.enter_async_context(engine.lease())
                     histories[key] = ChatHistory.opened(lease, step.prompt.system, self._recipe.engines[name].system)
-                await step.reader.put(Asking(self._recipe, step, engine, histories[key], sample, self._policy), sample)
+                asking = Asking(
+                    self._recipe,
+                    step.number,
+                    step.stage,
+                    step.prompt,
+                    step.sampling,
+                    engine,
+                    histories[key],
+                    sample,
+                    self._policy,
+                )
+                await step.reader.put(asking, sample)

@@ -1,7 +1,6 @@
 """A stage of the recipe, ready to be put: with its prompt, its sampling, and the reader of its answers."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from datagen.engines import engine_class
 from datagen.errors import DatagenError
@@ -32,11 +31,6 @@ class Step:
     prompt: Prompt
     sampling: Sampling
     reader: Reader
-
-    @cached_property
-    def sampling_json(self) -> str:
-        """The sampling, as rows have it."""
-        return self.sampling.model_dump_json()
 
 
 def steps(recipe: Recipe) -> list[Step]:

@@ -38,9 +38,8 @@ class Reader:
         Raises:
             Failure: an answer stayed unusable, or a server refused.
         """
-        step = asking.step
-        read = partial(self.read, prompt=step.prompt, as_turn=step.stage.as_turn, sample=sample)
-        for turn in range(1, step.stage.repeat + 1):
+        read = partial(self.read, prompt=asking.prompt, as_turn=asking.stage.as_turn, sample=sample)
+        for turn in range(1, asking.stage.repeat + 1):
             request = asking.render(turn=turn, focus=asking.focus(turn))
             await asking.until_read(request, turn, lambda text: read(text, draw=asking.draw()))
 

@@ -51,7 +51,7 @@ class Translation(Reader):
         """Return the translations of all texts in one request; nothing where two requests have lost something."""
         dialogue = "\n".join(text.line for text in texts)
         fault = ""
-        for attempt in range(1, min(_WHOLE_TRIES, asking.step.stage.attempts) + 1):
+        for attempt in range(1, min(_WHOLE_TRIES, asking.stage.attempts) + 1):
             try:
                 answer = await asking.once(
                     asking.render(dialogue=dialogue, fault=fault, context="", turn=1), 1, attempt
@@ -75,7 +75,7 @@ class Translation(Reader):
         if text.is_opaque:
             return unmarked(text.marked.text, text.marked.hidden)
         fault = ""
-        attempts = asking.step.stage.attempts
+        attempts = asking.stage.attempts
         for attempt in range(1, attempts + 1):
             request = asking.render(dialogue=text.line, fault=fault, context=context, turn=turn)
             try:
