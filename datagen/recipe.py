@@ -86,21 +86,28 @@ class SurveySettings(Section):
             alone; they get the score `duplicate` 1, all others 0. Not looked for if not given.
         benchmarks: files that `datagen fingerprint` has written; pictures that are in one get the score
             `benchmark_overlap`, 1 for the same photo or file, and less by a 64th for each bit that differs.
+        places: whether pictures whose camera says where they were taken get the score `in_japan`, 1 there and 0
+            elsewhere; those that do not say it have no such score, and pass a bound on it.
     """
 
     duplicates: int | None = Field(None, ge=-1, le=16)
     benchmarks: tuple[str, ...] = ()
+    places: bool = False
 
     @model_validator(mode="after")
     def _something_to_find(self) -> Self:
-        if self.duplicates is None and not self.benchmarks:
-            raise ValueError("it looks for nothing; give duplicates (6 is good), benchmarks, or both")
+        if not self.scores:
+            raise ValueError("it looks for nothing; give duplicates (6 is good), benchmarks or places")
         return self
 
     @property
     def scores(self) -> tuple[str, ...]:
         """The names of the scores that it makes."""
-        asked = (("duplicate", self.duplicates is not None), ("benchmark_overlap", bool(self.benchmarks)))
+        asked = (
+            ("duplicate", self.duplicates is not None),
+            ("benchmark_overlap", bool(self.benchmarks)),
+            ("in_japan", self.places),
+        )
         return tuple(name for name, is_asked in asked if is_asked)
 
 

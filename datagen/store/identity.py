@@ -55,7 +55,7 @@ def _survey(survey: SurveySettings) -> dict[str, Any]:
     digests = [
         hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in survey.benchmarks if Path(path).is_file()
     ]
-    return {"duplicates": survey.duplicates, "benchmarks": digests}
+    return {"duplicates": survey.duplicates, "benchmarks": digests, "places": survey.places}
 
 
 def _retries(recipe: Recipe) -> bool:

@@ -4,6 +4,7 @@ A policy bounds them like any other score, and what it drops makes no call::
 
     - {score: duplicate, at_most: 0}
     - {score: benchmark_overlap, at_most: 0.84}    # 10 of 64 bits and less are over it
+    - {score: in_japan, at_least: 1}               # and pictures that do not say where they were taken
 """
 
 from collections.abc import Iterator
@@ -21,10 +22,11 @@ from datagen.records import SCORES, ScoreRecord
 from datagen.store.index import Index
 from datagen.survey.duplicates import find_duplicates
 from datagen.survey.fingerprints import find_overlaps, read_fingerprints
+from datagen.survey.places import check_places, places_of
 from datagen.survey.survey import FEW, SurveyDirectory, measure_part
 from datagen.survey.table import table_part
 
-DUPLICATE, BENCHMARK_OVERLAP = "duplicate", "benchmark_overlap"
+DUPLICATE, BENCHMARK_OVERLAP, IN_JAPAN = "duplicate", "benchmark_overlap", "in_japan"
 _BITS = 64
 _FIELDS: "list[pa.Field[Any]]" = [pa.field("id", pa.string()), pa.field("scores", SCORES)]
 _SCORED = pa.schema(_FIELDS)
@@ -43,6 +45,8 @@ def survey_for_run(recipe: Recipe, source: SourceSettings, index: Path, folder: 
         DatagenError: a file of fingerprints is none, or the source is gone.
     """
     assert recipe.survey is not None
+    if recipe.survey.places:
+        check_places()
     references = read_fingerprints([Path(path) for path in recipe.survey.benchmarks])
     directory = SurveyDirectory(folder)
     directory.table.mkdir(parents=True, exist_ok=True)
@@ -58,6 +62,8 @@ def survey_for_run(recipe: Recipe, source: SourceSettings, index: Path, folder: 
     if recipe.survey.benchmarks:
         find_overlaps(directory.table, references, directory.overlaps)
         _gather(scores, _of_overlaps(directory.overlaps))
+    if recipe.survey.places:
+        _gather(scores, _of_places(directory.table))
     _write(scores, recipe.survey.scores, listed, directory)
 
 
@@ -94,10 +100,18 @@ def _of_overlaps(path: Path) -> Iterator[tuple[str, ScoreRecord]]:
             yield row["id"], ScoreRecord(name=BENCHMARK_OVERLAP, value=value, reason=reason)
 
 
+def _of_places(table: Path) -> Iterator[tuple[str, ScoreRecord]]:
+    for row, place in places_of(table):
+        yield (
+            row,
+            ScoreRecord(name=IN_JAPAN, value=float(place.country == "JP"), reason=f"{place.country}, {place.town}"),
+        )
+
+
 def _write(
     scores: dict[str, list[ScoreRecord]], names: tuple[str, ...], index: Index, directory: SurveyDirectory
 ) -> None:
-    """Write the scores of every row, a file a part; 0 where there is nothing to say of a picture that can be used."""
+    """Write the scores of every row, a file a part: 0 for a picture that is no duplicate, and in no benchmark."""
     folder = directory.path / "scores"
     folder.mkdir(exist_ok=True)
     for number in range(index.parts):
@@ -113,4 +127,5 @@ def _write(
 
 def _all(found: list[ScoreRecord], names: tuple[str, ...]) -> list[ScoreRecord]:
     known = {score.name: score for score in found}
-    return [known.get(name, ScoreRecord(name=name, value=0)) for name in names]
+    said = (known.get(name) or (None if name == IN_JAPAN else ScoreRecord(name=name, value=0)) for name in names)
+    return [score for score in said if score is not None]

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from PIL import ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from datagen.errors import DatagenError
 from datagen.recipe import Images, SourceSettings
@@ -101,6 +101,30 @@ def test_a_survey_that_was_killed_goes_on_and_ends_in_the_same_bytes(
         run_here(recipe, tmp_path / "out")
     run_here(recipe, tmp_path / "out")
     assert shard_digests(tmp_path / "out") == shard_digests(tmp_path / "expected")
+
+
+def test_photographs_taken_elsewhere_make_no_call_and_those_that_do_not_say_pass(
+    fake_server: FakeServer, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    folder = tmp_path / "travel"
+    folder.mkdir()
+    for name, place in {"tokyo": (35.66, 139.75), "paris": (48.86, 2.29), "unknown": None}.items():
+        exif = Image.Exif()
+        if place:
+            north, east = ((float(int(value)), (value % 1) * 60, 0.0) for value in place)
+            exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: north, 3: "E", 4: east})
+        noise(seed=len(name)).save(folder / f"{name}.jpg", exif=exif)
+    policy = tmp_path / "japan.yaml"
+    policy.write_text(yaml.safe_dump({"name": "japan", "rules": [{"score": "in_japan", "at_least": 1}]}))
+    recipe = make_recipe(folder, fake_server.endpoint, survey={"places": True}, policy=str(policy))
+    run_here(recipe, tmp_path / "out")
+    found = rows(tmp_path / "out")
+    assert {key: row["state"] for key, row in found.items()} == {
+        "tokyo.jpg": "kept", "paris.jpg": "dropped", "unknown.jpg": "kept"
+    }  # fmt: skip
+    assert not found["paris.jpg"]["calls"]
+    assert found["paris.jpg"]["findings"][0]["evidence"].startswith("in_japan 0, at least 1 is asked: FR, ")
+    assert not found["unknown.jpg"]["scores"]
 
 
 def test_other_fingerprints_are_another_run(
