@@ -4,6 +4,7 @@ import asyncio
 import random
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from datagen.engines.servers.serving import served
 from datagen.event_loops import run_to_end
 from datagen.executors import suited
 from datagen.pictures.picture import Picture
-from datagen.pipeline.row_maker import RowMaker
+from datagen.pipeline.row_maker import Known, RowMaker
 from datagen.pipeline.summary import sample_lines
 from datagen.progress import duration
 from datagen.recipe import Recipe
@@ -68,7 +69,8 @@ def preview_rows(recipe: Recipe, count: int, console: Console) -> Previewed:
         served(recipe, Path(folder), console) as (ready, keys, _),
     ):
         started = time.monotonic()
-        rows = run_to_end(_rows(RowMaker(ready, CarriedPolicy.of(policy), keys), drawn))
+        purposes = recipe.mix.purposes if recipe.mix else ()
+        rows = run_to_end(_rows(RowMaker(ready, CarriedPolicy.of(policy), keys), drawn, purposes))
         return Previewed(rows, time.monotonic() - started, total)
 
 
@@ -103,9 +105,15 @@ def _draw(recipe: Recipe, count: int) -> tuple[list[IndexEntry], int]:
     return [IndexEntry(position, row_id(entry.key), entry) for position, entry in sorted(kept)], total
 
 
-async def _rows(maker: RowMaker, drawn: list[IndexEntry]) -> list[tuple[Row, tuple[Picture, ...]]]:
+async def _rows(
+    maker: RowMaker, drawn: list[IndexEntry], purposes: Sequence[str]
+) -> list[tuple[Row, tuple[Picture, ...]]]:
+    """Make the rows; the purposes of a mix take turns."""
+    known = [Known(purposes[number % len(purposes)]) if purposes else Known() for number in range(len(drawn))]
     async with maker:
-        return await asyncio.gather(*map(maker.make, drawn))
+        return await asyncio.gather(
+            *(maker.make(listed, known=each) for listed, each in zip(drawn, known, strict=True))
+        )
 
 
 def _print(row: Row, console: Console) -> None:

@@ -1,5 +1,6 @@
 """A mix is met, whatever is dropped or fails, by the same images after any start, and the run ends when it is met."""
 
+import io
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from datagen.errors import DatagenError
 from datagen.inspection.recutting import recut
 from datagen.inspection.report import report_of
 from datagen.pipeline.filtering import filter_rows
 from datagen.pipeline.mixing import Tally, bounds_of, by_shares, limited, spread
+from datagen.pipeline.preview import preview_rows
 from datagen.pipeline.summary import print_summary
 from datagen.recipe import Output
 from datagen.store.journal import Journal
@@ -187,6 +190,12 @@ def test_the_report_shows_the_mix_that_was_made(recipe_of: Any, tmp_path: Path) 
     report = report_of(tmp_path / "out")
     assert {found.task: found.kept for found in report.mix.purposes if found.kept} == NUMBERS
     assert report.mix.questions[0].name in ("what", "where")
+
+
+def test_a_preview_shows_every_purpose_in_turn(recipe_of: Any) -> None:
+    shown = preview_rows(recipe_of({"numbers": NUMBERS}), 4, Console(file=io.StringIO()))
+    assert [row.task for row, _ in shown.rows] == ["counting", "yes_or_no", "talk", "counting"]
+    assert all(row.messages for row, _ in shown.rows)
 
 
 def test_engines_that_work_one_after_the_other_meet_a_mix_too(
