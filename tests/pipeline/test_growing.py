@@ -4,10 +4,12 @@ import io
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from datagen.errors import DatagenError
 from datagen.pipeline import growing
+from datagen.records import EARLIER_PART_SCHEMA
 from datagen.store.index import Index
 from tests.conftest import FakeServer, MakeRecipe, picture
 from tests.without_ray import run_here, shard_digests, states
@@ -86,3 +88,22 @@ def test_jobs_that_share_a_source_do_not_list_it_again(
     run_here(recipe, tmp_path / "out")
     with pytest.raises(DatagenError, match=r"--relist does not go with source\.slice 1/4"):
         run_here(recipe, tmp_path / "out", relist=True)
+
+
+def test_a_run_of_before_the_columns_for_repairs_goes_on(
+    pictures: Path, fake_server: FakeServer, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    def recipe(limit: int | None, policy: str = "standard") -> Any:
+        return make_recipe(pictures, fake_server.endpoint, source__limit=limit, output__part_rows=4, policy=policy)
+
+    run_here(recipe(6), tmp_path / "out")
+    for path in (tmp_path / "out" / "parts").glob("*.parquet"):
+        rows = pq.read_table(path).select(EARLIER_PART_SCHEMA.names)
+        pq.write_table(rows, path, write_page_checksum=True)
+        assert pq.read_schema(path).equals(EARLIER_PART_SCHEMA)
+    calls = asked(fake_server)
+    assert run_here(recipe(6, "repairing"), tmp_path / "out")["counts"]["inputs"] == 6
+    assert asked(fake_server) == calls
+    run_here(recipe(None), tmp_path / "out")
+    run_here(recipe(None), tmp_path / "whole")
+    assert shard_digests(tmp_path / "out") == shard_digests(tmp_path / "whole")
