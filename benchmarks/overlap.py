@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from benchmarks.throughput import photograph
+from datagen.survey.features import INLIERS, FeatureIndex, features_of
 from datagen.survey.fingerprints import NEAR, References, matches, nearest, unsigned
 from datagen.survey.windows import query_hashes, window_hashes
 
@@ -112,7 +113,11 @@ def main() -> None:
     inside, outside = pictures[::2], pictures[1::2]
     references = references_of(inside)
     print(f"{len(inside)} pictures in the benchmark, {len(outside)} not in it; found at {NEAR} bits of 64 and less\n")
-    print("| copy | found | as another picture | not in it, and found |\n| --- | ---: | ---: | ---: |")
+    index = FeatureIndex(
+        [(number, features_of(each)) for number, image in enumerate(inside) for each in (image, ImageOps.mirror(image))]
+    )
+    print("| copy | found | as another picture | not in it, and found | by features | not in it, by features |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
     pairs = wrong = 0
     for name, altered in ALTERATIONS.items():
         hits = [found(altered(image), references) for image in inside]
@@ -121,7 +126,11 @@ def main() -> None:
         alarms = sum(found(altered(image), references)[1] <= NEAR for image in outside)
         pairs += len(inside) * len(outside)
         wrong += alarms
-        print(f"| {name} | {right / len(inside):.2f} | {other} | {alarms} |")
+        crops = [index.match(features_of(altered(image))) for image in pictures]
+        agreed = sum(owner == at and count >= INLIERS for at, (owner, count) in enumerate(crops[::2]))
+        alike = sum(count >= INLIERS for _, count in crops[1::2])
+        shares = f"{right / len(inside):.2f} | {other} | {alarms} | {agreed / len(inside):.2f} | {alike}"
+        print(f"| {name} | {shares} |")
     print(f"\n{wrong} false matches in {pairs:,} pairs of unrelated pictures")
     draw = np.random.default_rng(0)
     windows = len(references.hashes) // len(inside)

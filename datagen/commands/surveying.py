@@ -29,6 +29,8 @@ def survey(
     from datagen.inspection.surveys import print_survey, write_survey_page
     from datagen.pipeline.summary import console
     from datagen.recipe import Images, SourceSettings
+    from datagen.sources import settled
+    from datagen.survey.crops import find_crops, has_features
     from datagen.survey.duplicates import find_duplicates
     from datagen.survey.fingerprints import find_overlaps, read_fingerprints
     from datagen.survey.summary import summarised
@@ -44,6 +46,8 @@ def survey(
     print_survey(summary, directory, console)
     if references is not None:
         found = find_overlaps(directory.table, references, directory.overlaps)
+        if against and has_features(against):
+            found += find_crops(directory, settled(settings, images.max_bytes), images, against)
         console.print(f"{found:,} pictures are in a benchmark, of {len(references.names):,}; {directory.overlaps}")
     if html is not None:
         write_survey_page(summary, directory, settings, images.max_bytes, html)
@@ -56,6 +60,9 @@ def fingerprint(
     out: Annotated[Path, typer.Option(help="The file of fingerprints.")],
     name: Annotated[str | None, typer.Option(help="Of the benchmark; that of the file if not given.")] = None,
     kind: Annotated[str, typer.Option(help="How SOURCE is read; source.kind of a recipe.")] = "auto",
+    features: Annotated[
+        bool, typer.Option("--features", help="With local features, by which crops from anywhere are found too.")
+    ] = False,
 ) -> None:
     """Write fingerprints of a benchmark's pictures, by which datagen survey --against finds their copies."""
     from datagen.pipeline.summary import console
@@ -63,5 +70,5 @@ def fingerprint(
     from datagen.survey.fingerprints import make_fingerprints
 
     settings = SourceSettings(path=str(Path(source).absolute()) if Path(source).exists() else source, kind=kind)
-    count = make_fingerprints(settings, Images(), name or out.stem, out)
+    count = make_fingerprints(settings, Images(), name or out.stem, out, features=features)
     console.print(f"{count:,} pictures in {out} ({out.stat().st_size / 1e3:,.0f} kB); no picture can be made of it.")

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
+from PIL import Image, ImageOps
 
 from datagen.errors import DatagenError
 from datagen.event_loops import run_to_end
@@ -27,6 +27,7 @@ from datagen.pictures.picture import passed_through, prepare
 from datagen.progress import counted
 from datagen.recipe import Images, SourceSettings
 from datagen.sources import Entry, Source, open_source, settled
+from datagen.survey.features import features_of
 from datagen.survey.photos import photo_id
 from datagen.survey.table import batches
 from datagen.survey.windows import window_hashes, windows
@@ -45,6 +46,7 @@ _FIELDS: "list[pa.Field[Any]]" = [
     pa.field("sha256", pa.string()),
     pa.field("windows", pa.list_(pa.int64())),
     pa.field("gradients", pa.list_(pa.int64())),
+    pa.field("features", pa.list_(pa.struct([("points", pa.binary()), ("descriptors", pa.binary())]))),
 ]
 FINGERPRINTS = pa.schema(_FIELDS)
 _FOUND: "list[pa.Field[Any]]" = [
@@ -59,15 +61,22 @@ OVERLAPS = pa.schema(_FOUND)
 """Pictures that are in a benchmark: id, key, the benchmark, its picture, by what it is known, and how far apart."""
 
 
-def make_fingerprints(source: SourceSettings, images: Images, name: str, out: Path) -> int:
+def make_fingerprints(source: SourceSettings, images: Images, name: str, out: Path, *, features: bool = False) -> int:
     """Write the fingerprints of all pictures of a source, and return how many there are.
 
+    Args:
+        source: a copy of the benchmark.
+        images: limits on pictures.
+        name: of the benchmark.
+        out: the file.
+        features: whether with local features, by which crops from anywhere are known; 80 kB a picture.
+
     Raises:
-        DatagenError: the source cannot be read, or has no picture that can be used.
+        DatagenError: the source cannot be read, or has no picture that can be used, or the extra `crops` is missing.
     """
     opened = open_source(settled(source, images.max_bytes), images.max_bytes)
     entries = list(source.chosen(opened.entries()))
-    rows = run_to_end(_fingerprinted(opened, entries, images, name))
+    rows = run_to_end(_fingerprinted(opened, entries, images, name, features))
     if not rows:
         raise DatagenError(
             f"{source.path} has no picture that can be used; give a folder, Parquet or data set with some."
@@ -77,7 +86,9 @@ def make_fingerprints(source: SourceSettings, images: Images, name: str, out: Pa
     return len(rows)
 
 
-async def _fingerprinted(source: Source, entries: Sequence[Entry], images: Images, name: str) -> list[dict[str, Any]]:
+async def _fingerprinted(
+    source: Source, entries: Sequence[Entry], images: Images, name: str, features: bool
+) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     try:
         with counted("fingerprints", len(entries)) as advance:
@@ -87,19 +98,21 @@ async def _fingerprinted(source: Source, entries: Sequence[Entry], images: Image
                 except Failure:
                     loaded = None
                 for data in loaded.pictures if loaded else ():
-                    rows += await asyncio.to_thread(_fingerprint, data, entry, images, name)
+                    rows += await asyncio.to_thread(_fingerprint, data, entry, images, name, features)
                 advance(1)
     finally:
         await source.close()
     return rows
 
 
-def _fingerprint(data: bytes, entry: Entry, images: Images, name: str) -> list[dict[str, Any]]:
+def _fingerprint(data: bytes, entry: Entry, images: Images, name: str, features: bool) -> list[dict[str, Any]]:
     """Return the row of a picture; none of one that cannot be used."""
     try:
         picture = passed_through(data, images) or prepare(data, images)
         with Image.open(io.BytesIO(picture.data)) as image:
             hashes = window_hashes(image)
+            both = (image, ImageOps.mirror(image)) if features else ()
+            packed = [features_of(each).packed() for each in both]
     except Failure:
         return []
     return [
@@ -110,6 +123,7 @@ def _fingerprint(data: bytes, entry: Entry, images: Images, name: str) -> list[d
             "sha256": hashlib.sha256(data).hexdigest(),
             "windows": [each.phash for each in hashes],
             "gradients": [each.dhash for each in hashes],
+            "features": packed,
         }
     ]
 
@@ -149,7 +163,7 @@ def read_fingerprints(paths: Sequence[Path]) -> References:
         with open_parquet(path, "Give a file that datagen fingerprint has written.") as file:
             if not file.schema_arrow.equals(FINGERPRINTS):
                 raise ValueError("it holds no fingerprints")
-            rows = file.read().to_pylist()
+            rows = file.read(columns=[name for name in FINGERPRINTS.names if name != "features"]).to_pylist()
         for row in rows:
             if row["photo"]:
                 photos.setdefault(row["photo"], len(names))

@@ -20,6 +20,7 @@ from datagen.files.writing import appearing
 from datagen.recipe import Recipe, SourceSettings
 from datagen.records import SCORES, ScoreRecord
 from datagen.store.index import Index
+from datagen.survey.crops import find_crops, has_features
 from datagen.survey.duplicates import find_duplicates
 from datagen.survey.fingerprints import find_overlaps, read_fingerprints
 from datagen.survey.places import check_places, places_of
@@ -61,6 +62,9 @@ def survey_for_run(recipe: Recipe, source: SourceSettings, index: Path, folder: 
         _gather(scores, _of_duplicates(directory.duplicates))
     if recipe.survey.benchmarks:
         find_overlaps(directory.table, references, directory.overlaps)
+        paths = [Path(path) for path in recipe.survey.benchmarks]
+        if has_features(paths):
+            find_crops(directory, source, recipe.images, paths, index)
         _gather(scores, _of_overlaps(directory.overlaps))
     if recipe.survey.places:
         _gather(scores, _of_places(directory.table))

@@ -11,10 +11,11 @@ from PIL import Image, ImageOps
 from rich.console import Console
 from typer.testing import CliRunner
 
-from benchmarks.overlap import ALTERATIONS, found, references_of
+from benchmarks.overlap import ALTERATIONS, found, pictures_of, references_of
 from datagen.cli import app
 from datagen.errors import DatagenError
 from datagen.recipe import Images, SourceSettings
+from datagen.survey.features import INLIERS, FeatureIndex, features_of
 from datagen.survey.fingerprints import NEAR, find_overlaps, make_fingerprints, nearest, read_fingerprints
 from datagen.survey.survey import survey
 from datagen.survey.windows import windows
@@ -94,7 +95,7 @@ def test_a_file_of_fingerprints_holds_no_picture_and_is_small(benchmark: Path, t
     make_fingerprints(SourceSettings(path=str(benchmark)), Images(), "mine", file)
     assert file.stat().st_size < 20_000
     (first, *_) = pq.read_table(file).to_pylist()
-    assert first.keys() == {"benchmark", "key", "photo", "sha256", "windows", "gradients"}
+    assert first.keys() == {"benchmark", "key", "photo", "sha256", "windows", "gradients", "features"}
     assert first["sha256"] == hashlib.sha256((benchmark / first["key"]).read_bytes()).hexdigest()
 
 
@@ -117,3 +118,44 @@ def test_a_file_that_holds_no_fingerprints_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no")
     with pytest.raises(DatagenError, match="datagen fingerprint has written"):
         read_fingerprints([tmp_path / "text"])
+
+
+@pytest.fixture(scope="module")
+def photographs() -> list[Image.Image]:
+    """Pictures with corners; those of noise have few."""
+    return [image for _, image in zip(range(10), pictures_of(None), strict=False)]
+
+
+@pytest.mark.parametrize("name", [*FREE_CROPS, "mirrored", "centre, 27 % less", "grey"])
+def test_a_crop_from_anywhere_is_known_by_its_features(name: str, photographs: list[Image.Image]) -> None:
+    inside = photographs[:5]
+    index = FeatureIndex(
+        [(number, features_of(each)) for number, image in enumerate(inside) for each in (image, ImageOps.mirror(image))]
+    )
+    for number, image in enumerate(photographs):
+        owner, agreeing = index.match(features_of(ALTERATIONS[name](image)))
+        if number < len(inside):
+            assert (owner, agreeing >= INLIERS) == (number, True), (number, owner, agreeing)
+        else:
+            assert agreeing < INLIERS
+
+
+def test_a_set_is_searched_for_crops_where_fingerprints_have_features(
+    photographs: list[Image.Image], tmp_path: Path
+) -> None:
+    source, benchmark = tmp_path / "source", tmp_path / "benchmark"
+    source.mkdir()
+    benchmark.mkdir()
+    for number, image in enumerate(photographs[:3]):
+        image.save(benchmark / f"{number}.jpg", quality=90)
+    ALTERATIONS[FREE_CROPS[1]](photographs[2]).save(source / "crop.jpg", quality=80)
+    photographs[8].save(source / "other.jpg")
+    (source / "broken.jpg").write_bytes(b"no picture")
+    file = tmp_path / "heron.fingerprints"
+    with without_ray():
+        CliRunner().invoke(app, ["fingerprint", str(benchmark), "--out", str(file), "--features"])
+        arguments = ["survey", str(source), "--out", str(tmp_path / "out"), "--against", str(file)]
+        told = CliRunner().invoke(app, arguments)
+    assert "1 pictures are in a benchmark, of 3" in " ".join(told.output.split())
+    (row,) = pq.read_table(tmp_path / "out" / "overlaps.parquet").to_pylist()
+    assert (row["key"], row["reference"], row["by"]) == ("crop.jpg", "2.jpg", "a crop")
