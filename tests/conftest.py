@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import ray
+from hypothesis import settings
 from PIL import Image
 from rich.console import Console
 
@@ -49,6 +50,10 @@ _INIT = ray.init
 
 def _refuse_ray(*_: object, **__: object) -> None:
     raise AssertionError("this test starts Ray; mark it with @pytest.mark.ray, or let it work in this process")
+
+
+settings.register_profile("datagen", deadline=None)  # machines are noisy, and a first example loads what it needs
+settings.load_profile("datagen")
 
 
 class FakeServer:

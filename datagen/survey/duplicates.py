@@ -91,13 +91,43 @@ def _owners(rows: pa.Table, distance: int) -> tuple[npt.NDArray[np.int64], npt.N
         return owners, distances
     hashes = rows.column("phash").to_numpy().view(np.uint64)
     clear = (rows.column("contrast").to_numpy() >= _LEAST_CONTRAST) & (owners == np.arange(len(owners)))
-    for first, second in _neighbours(hashes, np.flatnonzero(clear), distance):
-        if owners[second] == second and owners[first] == first:
-            owners[second] = first
-            distances[second] = int(hashes[first] ^ hashes[second]).bit_count()
-    while (owners[owners] != owners).any():  # the same file as one that is a duplicate itself
-        owners = owners[owners]
-    return owners, distances
+    places = np.flatnonzero(clear)
+    near = places[owners_of(hashes[places], distance)]
+    moved = near != places
+    owners[places[moved]] = near[moved]
+    distances[places[moved]] = np.bitwise_count(hashes[places[moved]] ^ hashes[near[moved]])
+    return owners[owners], distances  # the same file as one that is a duplicate itself
+
+
+def owners_of(hashes: npt.NDArray[np.uint64], distance: int) -> npt.NDArray[np.int64]:
+    """Return for every hash, in order, the place of the first one that stays and is near to it; its own if it stays.
+
+    One stays if no earlier one that stays is near. They are found in rounds, in each of which those stay that have no
+    earlier neighbour left, and their neighbours go (the first maximal independent set; Blelloch, Fineman and Shun
+    2012). No list of pairs is held, so that a set with many pictures of one thing takes time and no memory.
+    """
+    unique, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    ordered = unique[order]
+    stays = np.zeros(len(ordered), bool)
+    left = np.arange(len(ordered))
+    while len(left):
+        earlier, goes = np.zeros(len(left), bool), np.zeros(len(left), bool)
+        for _, second in near_pairs(ordered[left], distance):
+            earlier[second] = True
+        for one, second in near_pairs(ordered[left], distance):
+            goes[second[~earlier[one]]] = True
+        stays[left[~earlier]] = True
+        left = left[earlier & ~goes]
+    owner = np.where(stays, np.arange(len(ordered)), len(ordered))
+    for one, other in near_pairs(ordered, distance):
+        for here, there in ((one, other), (other, one)):
+            chosen = stays[here] & ~stays[there]
+            np.minimum.at(owner, there[chosen], here[chosen])
+    places = np.empty(len(ordered), np.int64)
+    places[order] = first[order][owner]
+    found: npt.NDArray[np.int64] = places[inverse]
+    return found
 
 
 def _first_of(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -105,16 +135,3 @@ def _first_of(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     found: npt.NDArray[np.int64] = first[inverse].astype(np.int64)
     return found
-
-
-def _neighbours(hashes: npt.NDArray[np.uint64], clear: npt.NDArray[np.int64], distance: int) -> list[tuple[int, int]]:
-    """Return the near pairs of places, those with the same hash too, sorted by the second and then by the first."""
-    unique, inverse = np.unique(hashes[clear], return_inverse=True)
-    members: dict[int, list[int]] = {}
-    for place, number in zip(clear.tolist(), inverse.tolist(), strict=True):
-        members.setdefault(number, []).append(place)
-    pairs = {(ones[0], other) for ones in members.values() for other in ones[1:]}
-    for first, second in near_pairs(unique, distance):
-        for one, other in zip(first.tolist(), second.tolist(), strict=True):
-            pairs.update((min(a, b), max(a, b)) for a in members[one] for b in members[other])
-    return sorted(pairs, key=lambda pair: (pair[1], pair[0]))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageFilter
 
@@ -91,7 +91,6 @@ def test_what_cannot_be_used_is_told_with_its_file(data: bytes, failure: str) ->
 _GOOD = encoded(noise(48, 32), "JPEG", quality=60)
 
 
-@settings(deadline=None)  # a first picture loads its decoder
 @given(st.integers(0, len(_GOOD) - 1), st.binary(max_size=8))
 def test_a_damaged_file_is_a_failure_or_a_picture_and_never_an_error(place: int, junk: bytes) -> None:
     found = measured(_GOOD[:place] + junk + _GOOD[place + len(junk) :], LIMITS)
