@@ -20,7 +20,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from datagen.engines import ChatMessage, Completion
 from datagen.failures import Failure
 from datagen.recipe import Recipe
 from datagen.records import MessageRecord
@@ -28,7 +27,6 @@ from datagen.stages.runner import StageRunner
 from datagen.stages.sample import Sample
 from examples.recipes.stand_in import Writer, translation
 from filters import Policy, load_policy
-from prompts import Sampling
 
 ROOT = Path(__file__).parents[1]
 RULES = (
@@ -132,25 +130,15 @@ class FaultyTranslator(Writer):
         self.faulty = 0
         self.requests: list[str] = []
 
-    async def complete(
-        self,
-        lease: None,
-        messages: Sequence[ChatMessage],
-        *,
-        sampling: Sampling,
-        seed: int,
-        schema: Mapping[str, Any] | None = None,
-        choices: Sequence[str] | None = None,
-    ) -> Completion:
+    def answer(self, content: Any) -> str:
         """Answer with the fault, where it can be made."""
-        request = messages[-1]["content"]
-        self.requests.append(request)
-        right = translation(request)
+        self.requests.append(content)
+        right = translation(content)
         lines = [(head, text) for head, text in re.findall(r"^\[(\w+)\] (.*(?:\n(?!\[).*)*)", right, re.MULTILINE)]
-        wrong = self._fault(lines, random.Random(seed)) if self._fault and self.faulty < self._most else None
+        draw = random.Random(len(self.requests))
+        wrong = self._fault(lines, draw) if self._fault and self.faulty < self._most else None
         self.faulty += wrong is not None
-        answer = right if wrong is None else "\n".join(f"[{head}] {text}" for head, text in wrong)
-        return Completion(answer, "stop", 1, 1)
+        return right if wrong is None else "\n".join(f"[{head}] {text}" for head, text in wrong)
 
 
 @cache

@@ -21,6 +21,8 @@ from filters.errors import nearest, sentence
 from prompts import Prompt, PromptError, Sampling, load_prompt
 
 Entry = TypeVar("Entry")
+DUPLICATE, BENCHMARK_OVERLAP, IN_JAPAN = "duplicate", "benchmark_overlap", "in_japan"
+"""The scores that a survey of all pictures makes."""
 _ROUNDED = 1e-6
 
 
@@ -104,9 +106,9 @@ class SurveySettings(Section):
     def scores(self) -> tuple[str, ...]:
         """The names of the scores that it makes."""
         asked = (
-            ("duplicate", self.duplicates is not None),
-            ("benchmark_overlap", bool(self.benchmarks)),
-            ("in_japan", self.places),
+            (DUPLICATE, self.duplicates is not None),
+            (BENCHMARK_OVERLAP, bool(self.benchmarks)),
+            (IN_JAPAN, self.places),
         )
         return tuple(name for name, is_asked in asked if is_asked)
 

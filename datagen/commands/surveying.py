@@ -1,4 +1,4 @@
-"""The commands that look at pictures before anything is paid for: `survey`."""
+"""The commands that look at pictures before anything is paid for: `survey`, `fingerprint`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -38,9 +38,7 @@ def survey(
 
     references = read_fingerprints(against) if against else None
     images = Images()
-    settings = SourceSettings(
-        path=str(Path(source).absolute()) if Path(source).exists() else source, kind=kind, limit=limit
-    )
+    settings = SourceSettings(path=_seen_from_anywhere(source), kind=kind, limit=limit)
     directory = survey_pictures(settings, images, out, console)
     summary = summarised(directory, find_duplicates(directory.table, directory.duplicates, distance))
     print_survey(summary, directory, console)
@@ -69,6 +67,11 @@ def fingerprint(
     from datagen.recipe import Images, SourceSettings
     from datagen.survey.fingerprints import make_fingerprints
 
-    settings = SourceSettings(path=str(Path(source).absolute()) if Path(source).exists() else source, kind=kind)
+    settings = SourceSettings(path=_seen_from_anywhere(source), kind=kind)
     count = make_fingerprints(settings, Images(), name or out.stem, out, features=features)
     console.print(f"{count:,} pictures in {out} ({out.stat().st_size / 1e3:,.0f} kB); no picture can be made of it.")
+
+
+def _seen_from_anywhere(source: str) -> str:
+    """Return the path of a source so that it holds wherever work is done; names and URLs as they are."""
+    return str(Path(source).absolute()) if Path(source).exists() else source

@@ -136,6 +136,15 @@ def passed_through(data: bytes, limits: Images) -> Picture | None:
         return None
 
 
+def usable(data: bytes, limits: Images) -> Picture:
+    """Return a picture fit for the model, decoded only where that is needed.
+
+    Raises:
+        Failure: as `prepare` does.
+    """
+    return passed_through(data, limits) or prepare(data, limits)
+
+
 def prepare(data: bytes, limits: Images) -> Picture:
     """Check a picture and make it fit for the model.
 

@@ -4,7 +4,6 @@ What is listed later becomes further parts of the run's index; no image that was
 the shards are those of a run that was started with all of them.
 """
 
-import os
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +12,7 @@ from datagen.engines.servers.serving import check_given_endpoints
 from datagen.errors import DatagenError
 from datagen.executors import call
 from datagen.recipe import Recipe, SourceSettings
-from datagen.sources import open_source, settled
+from datagen.sources import open_source
 from datagen.store.index import Index, grow_index
 from datagen.store.run_directory import RunDirectory
 
@@ -51,9 +50,8 @@ def grown(recipe: Recipe, directory: RunDirectory, index: Index, console: Consol
             f"--relist does not go with source.slice {recipe.source.slice}: what was added shifts the images between "
             "the slices, and two jobs would make the same ones. Give what was added a run of its own."
         )
-    grows(recipe.source, directory, index)
     check_given_endpoints(recipe)  # before a source is listed, which may take long
-    source = index.settled(recipe.source) or settled(recipe.source, recipe.images.max_bytes)
+    source = index.read_as(recipe.source, recipe.images.max_bytes)
     listing = directory.listing()
     further = call(_list, directory.index, source, recipe.images.max_bytes, listing, recipe.output.part_rows)
     before = index.count
@@ -64,7 +62,4 @@ def grown(recipe: Recipe, directory: RunDirectory, index: Index, console: Consol
 
 
 def _list(before: Path, settings: SourceSettings, max_bytes: int, path: Path, part_rows: int) -> int:
-    further = grow_index(Index(before), open_source(settings, max_bytes), path, part_rows, settings)
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    return further
+    return grow_index(Index(before), open_source(settings, max_bytes), path, part_rows, settings)

@@ -18,7 +18,7 @@ from datagen.pipeline.stopping import StoppedRunError, check_going, counts_alike
 from datagen.pipeline.worker import Job
 from datagen.progress import Progress, ProgressLine
 from datagen.recipe import Recipe
-from datagen.sources import open_source, settled
+from datagen.sources import open_source
 from datagen.store.index import Index
 from datagen.store.journal import part_path, rows_under_way
 from datagen.store.parts import states_of, states_under_way
@@ -58,8 +58,7 @@ def make(
     numbers = mixing.next_parts() if mixing else directory.unsealed(index)
     if not numbers:
         return Made()
-    # An index of an older version does not say how the source is read.
-    source = index.settled(recipe.source) or settled(recipe.source, recipe.images.max_bytes)
+    source = index.read_as(recipe.source, recipe.images.max_bytes)
     open_source(source, recipe.images.max_bytes)  # one that is gone stops the run, and fails no row
     directory.note_uncut()
     recipe = recipe.model_copy(update={"source": source})

@@ -106,7 +106,9 @@ def _run(recipe: Recipe, out: Path, console: Console, *, fresh: bool, retry_fail
         resumed = directory.claim(recipe)
         index = _index(recipe, directory, source, console, relist=relist)
         if recipe.survey is not None and directory.unsealed(index):
-            survey_for_run(recipe, _as_read(recipe, index), directory.index, directory.survey)
+            survey_for_run(
+                recipe, index.read_as(recipe.source, recipe.images.max_bytes), directory.index, directory.survey
+            )
         planned = phases(recipe, directory.parts)
         if retry_failed:
             again = sum(reopen_failed(directory.parts, number) for number in range(index.parts))
@@ -145,7 +147,7 @@ def _index(
     """Return the index, listing the source if there is none yet, or if the run is to grow."""
     if directory.index.exists():
         index = Index(directory.index)
-        if not relist and not grows(recipe.source, directory, index):
+        if not grows(recipe.source, directory, index) and not relist:
             console.print(_listed_before(directory, index), markup=False, soft_wrap=True)
             return index
         return grown(recipe, directory, index, console, relist=relist)
@@ -185,11 +187,6 @@ def _looked_at(recipe: Recipe, out: Path) -> SourceSettings:
     if next(decided.chosen(source.entries()), None) is None:
         raise no_images(source)
     return decided
-
-
-def _as_read(recipe: Recipe, index: Index) -> SourceSettings:
-    """Return how the run reads its source, as was decided at its listing."""
-    return index.settled(recipe.source) or settled(recipe.source, recipe.images.max_bytes)
 
 
 def _list(settings: SourceSettings, max_bytes: int, path: Path, part_rows: int) -> str:

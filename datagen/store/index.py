@@ -22,7 +22,7 @@ from datagen.files.plain_names import plain_names
 from datagen.files.reading import reading
 from datagen.files.writing import appearing
 from datagen.recipe import SourceSettings
-from datagen.sources import Entry, Source, told
+from datagen.sources import Entry, Source, settled, told
 
 _FIELDS: "list[pa.Field[Any]]" = [
     pa.field("id", pa.string()),
@@ -185,6 +185,14 @@ class Index:
         if not self._decided:
             return None
         return settings.model_copy(update={name: self._decided[name] for name in ("kind", "column")})
+
+    def read_as(self, settings: SourceSettings, max_bytes: int) -> SourceSettings:
+        """Return the settings as a run reads them: as the listing says, or decided now where an older one does not.
+
+        Raises:
+            DatagenError: the source is gone.
+        """
+        return self.settled(settings) or settled(settings, max_bytes)
 
     def limit(self, claimed: int | None) -> int | None:
         """Return the limit that the listing was made with: `claimed`, that of the run, where it does not say."""

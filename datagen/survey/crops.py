@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
@@ -15,7 +16,7 @@ from datagen.event_loops import run_to_end
 from datagen.executors import mapped, suited
 from datagen.failures import Failure
 from datagen.files.writing import appearing
-from datagen.pictures.picture import passed_through, prepare
+from datagen.pictures.picture import usable
 from datagen.recipe import Images, SourceSettings
 from datagen.sources import Source, open_source
 from datagen.store.index import Index, IndexEntry
@@ -27,8 +28,9 @@ _DISTANCE = 10
 
 
 def has_features(paths: Sequence[Path]) -> bool:
-    """Whether files of fingerprints have features of every picture in one of them."""
-    return any(row for path in paths for row in pq.read_table(path, columns=["features"]).column(0).to_pylist())
+    """Whether a picture of the files of fingerprints has features."""
+    columns = (pq.read_table(path, columns=["features"]).column(0) for path in paths)
+    return any(pc.sum(pc.list_value_length(column)).as_py() for column in columns)
 
 
 def find_crops(
@@ -53,11 +55,10 @@ def find_crops(
         DatagenError: the extra `crops` is not installed.
     """
     before = pq.read_table(directory.overlaps)
-    known = frozenset(before.column("id").to_pylist())
     listing = listing or directory.index
     index = Index(listing)
     names = tuple(str(path) for path in paths)
-    calls = [(source, images, listing, number, names, known) for number in range(index.parts)]
+    calls = [(source, images, listing, number, names, directory.overlaps) for number in range(index.parts)]
     with suited(few=index.count <= FEW):
         found = [row for rows in mapped(_crops_of_part, calls, "looking for crops") for row in rows]
     after = pa.concat_tables([before, pa.Table.from_pylist(found, schema=OVERLAPS)])
@@ -78,8 +79,9 @@ def _references(paths: tuple[str, ...]) -> tuple[FeatureIndex, list[tuple[str, s
 
 
 def _crops_of_part(
-    source: SourceSettings, images: Images, index: Path, number: int, paths: tuple[str, ...], known: frozenset[str]
+    source: SourceSettings, images: Images, index: Path, number: int, paths: tuple[str, ...], overlaps: Path
 ) -> list[dict[str, Any]]:
+    known = frozenset(pq.read_table(overlaps, columns=["id"]).column(0).to_pylist())
     entries = [listed for listed in Index(index).part(number) if listed.id not in known]
     return run_to_end(_looked_up(open_source(source, images.max_bytes), images, entries, paths))
 
@@ -107,7 +109,7 @@ def _crop(data: bytes, images: Images, paths: tuple[str, ...]) -> Mapping[str, A
     """Return what a picture is a crop of; nothing where it is none, or cannot be used."""
     index, names = _references(paths)
     try:
-        picture = passed_through(data, images) or prepare(data, images)
+        picture = usable(data, images)
         with Image.open(io.BytesIO(picture.data)) as image:
             owner, agreeing = index.match(features_of(image))
     except (Failure, OSError):

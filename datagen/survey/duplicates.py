@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 
 from datagen.files.plain_names import plain_names
 from datagen.files.writing import appearing
+from datagen.survey.measures import LEAST_CONTRAST
 from datagen.survey.neighbours import near_pairs
 from datagen.survey.table import parts_of
 
 DISTANCE = 6
 """Bits of 64. At 8 a million unrelated pictures have about a hundred pairs by chance alone, at 6 about two."""
-_LEAST_CONTRAST = 4.0
 _FIELDS: "list[pa.Field[Any]]" = [
     pa.field("id", pa.string()),
     pa.field("key", pa.string()),
@@ -90,7 +90,7 @@ def _owners(rows: pa.Table, distance: int) -> tuple[npt.NDArray[np.int64], npt.N
     if distance < 0:
         return owners, distances
     hashes = rows.column("phash").to_numpy().view(np.uint64)
-    clear = (rows.column("contrast").to_numpy() >= _LEAST_CONTRAST) & (owners == np.arange(len(owners)))
+    clear = (rows.column("contrast").to_numpy() >= LEAST_CONTRAST) & (owners == np.arange(len(owners)))
     places = np.flatnonzero(clear)
     near = places[owners_of(hashes[places], distance)]
     moved = near != places

@@ -23,11 +23,12 @@ from datagen.event_loops import run_to_end
 from datagen.failures import Failure
 from datagen.files.reading import open_parquet
 from datagen.files.writing import appearing
-from datagen.pictures.picture import passed_through, prepare
+from datagen.pictures.picture import usable
 from datagen.progress import counted
 from datagen.recipe import Images, SourceSettings
 from datagen.sources import Entry, Source, open_source, settled
 from datagen.survey.features import features_of
+from datagen.survey.measures import LEAST_CONTRAST
 from datagen.survey.photos import photo_id
 from datagen.survey.table import batches
 from datagen.survey.windows import window_hashes, windows
@@ -108,7 +109,7 @@ async def _fingerprinted(
 def _fingerprint(data: bytes, entry: Entry, images: Images, name: str, features: bool) -> list[dict[str, Any]]:
     """Return the row of a picture; none of one that cannot be used."""
     try:
-        picture = passed_through(data, images) or prepare(data, images)
+        picture = usable(data, images)
         with Image.open(io.BytesIO(picture.data)) as image:
             hashes = window_hashes(image)
             both = (image, ImageOps.mirror(image)) if features else ()
@@ -194,7 +195,7 @@ def find_overlaps(table: Path, references: References, out: Path, near: int = NE
 
 
 def _overlaps(rows: Sequence[dict[str, Any]], references: References, near: int) -> Iterator[dict[str, Any]]:
-    looked_at = [row for row in rows if not row["failure"] and row["contrast"] >= 4]
+    looked_at = [row for row in rows if not row["failure"] and row["contrast"] >= LEAST_CONTRAST]
     phashes, dhashes = (
         unsigned([row[name] for row in looked_at for name in names]).reshape(-1, 2)
         for names in (_HASHES[:2], _HASHES[2:])

@@ -10,11 +10,13 @@ from PIL import ExifTags, Image
 
 from datagen.failures import Failure
 from datagen.pictures.looks import border_share, colour_counts, plain_share, repeated_share
-from datagen.pictures.picture import passed_through, prepare
+from datagen.pictures.picture import usable
 from datagen.recipe import Images
 from datagen.stages.checks.sharpness import laplacian_variance
 from datagen.survey.windows import query_hashes
 
+LEAST_CONTRAST = 4.0
+"""Under it the hashes of a look say nothing."""
 _SIDE = 256
 _TAKEN, _OFFSET = ExifTags.Base.DateTimeOriginal, ExifTags.Base.OffsetTimeOriginal
 
@@ -73,7 +75,7 @@ def measured(data: bytes, limits: Images) -> Measures:
     """Measure the bytes of a picture; what cannot be used is known by its failure, and by what of it could be told."""
     file: dict[str, Any] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     try:
-        picture = passed_through(data, limits) or prepare(data, limits)
+        picture = usable(data, limits)
         with Image.open(io.BytesIO(data)) as image:
             facts = {**file, **_header(image), "width": picture.width, "height": picture.height}
         with Image.open(io.BytesIO(picture.data)) as image:

@@ -9,26 +9,26 @@ A policy bounds them like any other score, and what it drops makes no call::
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datagen.executors import mapped, suited
 from datagen.files.reading import open_parquet
 from datagen.files.writing import appearing
-from datagen.recipe import Recipe, SourceSettings
+from datagen.recipe import BENCHMARK_OVERLAP, DUPLICATE, IN_JAPAN, Recipe, SourceSettings
 from datagen.records import SCORES, ScoreRecord
 from datagen.store.index import Index
 from datagen.survey.crops import find_crops, has_features
 from datagen.survey.duplicates import find_duplicates
 from datagen.survey.fingerprints import find_overlaps, read_fingerprints
 from datagen.survey.places import check_places, places_of
-from datagen.survey.survey import FEW, SurveyDirectory, measure_part
+from datagen.survey.survey import SurveyDirectory, measure_missing
 from datagen.survey.table import table_part
 
-DUPLICATE, BENCHMARK_OVERLAP, IN_JAPAN = "duplicate", "benchmark_overlap", "in_japan"
 _BITS = 64
+_Scores: TypeAlias = dict[str, dict[str, ScoreRecord]]
+"""Of each row, by its id, the scores by their names."""
 _FIELDS: "list[pa.Field[Any]]" = [pa.field("id", pa.string()), pa.field("scores", SCORES)]
 _SCORED = pa.schema(_FIELDS)
 
@@ -50,13 +50,8 @@ def survey_for_run(recipe: Recipe, source: SourceSettings, index: Path, folder: 
         check_places()
     references = read_fingerprints([Path(path) for path in recipe.survey.benchmarks])
     directory = SurveyDirectory(folder)
-    directory.table.mkdir(parents=True, exist_ok=True)
-    listed = Index(index)
-    calls = [(source, recipe.images, index, number, directory.table) for number in directory.missing(listed)]
-    with suited(few=listed.count <= FEW):
-        for _ in mapped(measure_part, calls, "measuring pictures") if calls else ():
-            pass
-    scores: dict[str, list[ScoreRecord]] = {}
+    measure_missing(directory, source, recipe.images, index)
+    scores: _Scores = {}
     if recipe.survey.duplicates is not None:
         find_duplicates(directory.table, directory.duplicates, recipe.survey.duplicates)
         _gather(scores, _of_duplicates(directory.duplicates))
@@ -68,7 +63,7 @@ def survey_for_run(recipe: Recipe, source: SourceSettings, index: Path, folder: 
         _gather(scores, _of_overlaps(directory.overlaps))
     if recipe.survey.places:
         _gather(scores, _of_places(directory.table))
-    _write(scores, recipe.survey.scores, listed, directory)
+    _write(scores, recipe.survey.scores, Index(index), directory)
 
 
 def read_scores(folder: Path, number: int) -> dict[str, list[ScoreRecord]]:
@@ -81,12 +76,11 @@ def _scores_of(directory: SurveyDirectory, number: int) -> Path:
     return directory.path / "scores" / f"part-{number:06d}.parquet"
 
 
-def _gather(scores: dict[str, list[ScoreRecord]], found: Iterator[tuple[str, ScoreRecord]]) -> None:
+def _gather(scores: _Scores, found: Iterator[tuple[str, ScoreRecord]]) -> None:
     """Add scores, of each name the highest one that a row has."""
     for row, score in found:
-        others = [each for each in scores.get(row, ()) if each.name != score.name]
-        before = next((each for each in scores.get(row, ()) if each.name == score.name), score)
-        scores[row] = [*others, max(before, score, key=lambda each: each.value)]
+        named = scores.setdefault(row, {})
+        named[score.name] = max(named.get(score.name, score), score, key=lambda each: each.value)
 
 
 def _of_duplicates(path: Path) -> Iterator[tuple[str, ScoreRecord]]:
@@ -112,9 +106,7 @@ def _of_places(table: Path) -> Iterator[tuple[str, ScoreRecord]]:
         )
 
 
-def _write(
-    scores: dict[str, list[ScoreRecord]], names: tuple[str, ...], index: Index, directory: SurveyDirectory
-) -> None:
+def _write(scores: _Scores, names: tuple[str, ...], index: Index, directory: SurveyDirectory) -> None:
     """Write the scores of every row, a file a part: 0 for a picture that is no duplicate, and in no benchmark."""
     folder = directory.path / "scores"
     folder.mkdir(exist_ok=True)
@@ -123,13 +115,12 @@ def _write(
             measured = file.read(columns=["id", "failure"]).to_pylist()
         usable = dict.fromkeys(row["id"] for row in measured if not row["failure"])
         rows = [
-            {"id": row, "scores": [score.model_dump() for score in _all(scores.get(row, []), names)]} for row in usable
+            {"id": row, "scores": [score.model_dump() for score in _all(scores.get(row, {}), names)]} for row in usable
         ]
         with appearing(_scores_of(directory, number)) as unfinished, unfinished.open("wb") as file:
             pq.write_table(pa.Table.from_pylist(rows, schema=_SCORED), file, compression="zstd")
 
 
-def _all(found: list[ScoreRecord], names: tuple[str, ...]) -> list[ScoreRecord]:
-    known = {score.name: score for score in found}
+def _all(known: dict[str, ScoreRecord], names: tuple[str, ...]) -> list[ScoreRecord]:
     said = (known.get(name) or (None if name == IN_JAPAN else ScoreRecord(name=name, value=0)) for name in names)
     return [score for score in said if score is not None]

@@ -5,8 +5,6 @@ and what was found in it. No picture is copied, and no model is called.
 """
 
 import asyncio
-import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -78,14 +76,9 @@ def survey(source: SourceSettings, images: Images, out: Path, console: Console) 
             if not directory.index.exists():
                 call(_list, decided, images.max_bytes, directory.index)
             index = Index(directory.index)
-            directory.table.mkdir(exist_ok=True)
-            numbers = directory.missing(index)
-            if len(numbers) < index.parts:
-                console.print(f"Going on: {index.parts - len(numbers):,} of {index.parts:,} parts are measured.")
-            parts = [(decided, images, directory.index, number, directory.table) for number in numbers]
-            with suited(few=index.count <= FEW):
-                for _ in mapped(measure_part, parts, "measuring") if parts else ():
-                    pass
+            if done := index.parts - len(directory.missing(index)):
+                console.print(f"Going on: {done:,} of {index.parts:,} parts are measured.")
+            measure_missing(directory, decided, images, directory.index)
     except KeyboardInterrupt:
         raise InterruptedRunError(f"Stopped. What is measured is kept in {out}; the same command goes on.") from None
     return directory
@@ -115,15 +108,20 @@ def _claim(directory: SurveyDirectory, source: SourceSettings, images: Images) -
 
 
 def _list(settings: SourceSettings, max_bytes: int, path: Path) -> None:
-    listing = path.with_name(f".listing-{secrets.token_hex(4)}.parquet")
-    write_index(open_source(settings, max_bytes), listing, PART_ROWS, settings)
-    with listing.open("rb") as file:
-        os.fsync(file.fileno())
-    listing.replace(path)
+    write_index(open_source(settings, max_bytes), path, PART_ROWS, settings)
 
 
-def measure_part(settings: SourceSettings, images: Images, index: Path, number: int, folder: Path) -> None:
-    """Measure the pictures of one part of an index, and write its part of the table."""
+def measure_missing(directory: SurveyDirectory, source: SourceSettings, images: Images, listing: Path) -> None:
+    """Measure the pictures of an index that are not measured yet, the parts side by side."""
+    index = Index(listing)
+    directory.table.mkdir(parents=True, exist_ok=True)
+    parts = [(source, images, listing, number, directory.table) for number in directory.missing(index)]
+    with suited(few=index.count <= FEW):
+        for _ in mapped(_measure_part, parts, "measuring") if parts else ():
+            pass
+
+
+def _measure_part(settings: SourceSettings, images: Images, index: Path, number: int, folder: Path) -> None:
     rows = run_to_end(_measured_part(open_source(settings, images.max_bytes), images, Index(index).part(number)))
     write_part(table_part(folder, number), rows)
 
