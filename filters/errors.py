@@ -51,6 +51,16 @@ def sentence(error: ValidationError, model: type[BaseModel]) -> str:
     "there is no field 'row': did you mean 'rows'? (known: rows)."
     >>> fault_of({})
     'the field rows is missing; add it.'
+
+    The fields of a section that may be left out are known too.
+
+    >>> class Shards(BaseModel, extra="forbid"):
+    ...     limits: Limits | None = None
+    >>> try:
+    ...     Shards.model_validate({"limits": {"row": 3}})
+    ... except ValidationError as error:
+    ...     print(sentence(error, Shards))
+    there is no field 'row' in limits: did you mean 'rows'? (known: rows).
     """
     # A misspelt field is reported before the one that is missing because of it.
     fault = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
@@ -80,7 +90,8 @@ def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
     found: Any = model
     for part in location:
         found = _inner(found, part)
-    return [field.alias or name for name, field in found.model_fields.items()] if _is_model(found) else []
+    models = [each for each in (found, *get_args(found)) if _is_model(each)]
+    return [field.alias or name for each in models for name, field in each.model_fields.items()]
 
 
 def _inner(annotation: Any, part: int | str) -> Any:
