@@ -74,11 +74,15 @@ def read_marks(path: Path) -> dict[tuple[str, str], str]:
         DatagenError: the file is no review sheet, or holds a mark that is none.
     """
     text = _text_of(path)
+    # A cell may hold a whole conversation. The limit is one for the process, and belongs to whoever set it.
+    limit = csv.field_size_limit(len(text))
     try:
         reader = _reader(path, text)
         lines = [{name: line[name] or "" for name in _READ} for line in reader]
     except csv.Error as error:
         raise DatagenError(f"{path} cannot be read as CSV ({error}); {_SAVE}.") from error
+    finally:
+        csv.field_size_limit(limit)
     marks: dict[tuple[str, str], str] = {}
     for number, line in enumerate(lines, start=2):
         mark = line["mark"].strip().lower()

@@ -81,6 +81,17 @@ def test_a_mark_may_be_the_key_that_the_page_has_for_it(copied_run: Path) -> Non
     assert (found.true, found.false, found.unsure) == (2, 1, 1)
 
 
+def test_a_cell_of_any_length_is_read_and_no_limit_of_others_is_changed(tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text(f"id,rule,mark,message\n7,too_long,true,{'長' * 200_000}\n")
+    limit = csv.field_size_limit(1000)
+    try:
+        assert read_marks(sheet) == {("7", "too_long"): "true"}
+        assert csv.field_size_limit() == 1000
+    finally:
+        csv.field_size_limit(limit)
+
+
 def test_a_sheet_with_marks_is_never_overwritten(copied_run: Path) -> None:
     sheet = write_sheet(copied_run, RULE, 5, 0)
     write_sheet(copied_run, RULE, 5, 0)
