@@ -112,7 +112,7 @@ def _text_of(path: Path) -> str:
 
 def _reader(path: Path, text: str) -> "csv.DictReader[str]":
     for delimiter in _DELIMITERS:
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         if set(_READ) <= set(reader.fieldnames or ()):
             return reader
     names = csv.DictReader(io.StringIO(text, newline="")).fieldnames or ()
