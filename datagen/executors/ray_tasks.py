@@ -266,6 +266,7 @@ def map_remotely(function: Any, calls: Sequence[tuple[Any, ...]], label: str) ->
         DatagenError: the function raised it, or Ray has lost the process.
     """
     start_ray()
+    taken = free_cpus() < 1  # by others: nothing of these calls is under way yet
     remote = ray.remote(num_cpus=1)(_call)
     waiting = (remote.remote(software(), function, args) for args in calls)
     queue = deque(islice(waiting, 2 * int(cpus())))
@@ -275,6 +276,8 @@ def map_remotely(function: Any, calls: Sequence[tuple[Any, ...]], label: str) ->
             yield _awaited(queue.popleft())
             queue.extend(islice(waiting, 1))
 
+    if taken and queue and not ray.wait([queue[0]], timeout=_SILENT_SECONDS)[0]:
+        print(f"Waiting for one of Ray's {cpus():g} CPUs; others are using them all.", file=sys.stderr)
     yield from tracked(results(), len(calls), label)
 
 
@@ -284,8 +287,6 @@ def _call(expected: dict[str, str], function: Callable[..., Any], args: tuple[An
 
 
 def _awaited(reference: Any) -> Any:
-    if not ray.wait([reference], timeout=_SILENT_SECONDS)[0] and free_cpus() < 1:
-        print(f"Waiting for one of Ray's {cpus():g} CPUs; others are using them all.", file=sys.stderr)
     try:
         return result_of(reference)
     except RayTaskError:

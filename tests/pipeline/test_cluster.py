@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import ray
 from ray.cluster_utils import Cluster
 from rich.console import Console
 
@@ -228,6 +229,26 @@ def test_a_task_on_a_machine_with_another_datagen_does_nothing(monkeypatch: pyte
         ray_tasks.call_remotely(os.getpid)
     with pytest.raises(DatagenError, match="has other software"):
         list(ray_tasks.map_remotely(os.getpid, [()], "asking"))
+
+
+def _hold(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def test_only_cpus_that_others_hold_are_said_to_be_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ray_tasks, "_SILENT_SECONDS", 0.2)
+    ray_tasks.start_ray()
+    everywhere = [(1.0,)] * int(ray_tasks.cpus())
+    assert len(list(ray_tasks.map_remotely(time.sleep, everywhere, "sleeping"))) == len(everywhere)
+    assert "others are using them" not in capsys.readouterr().err
+    taken = ray.remote(num_cpus=ray_tasks.cpus())(_hold).remote(3.0)
+    while ray_tasks.free_cpus() >= 1:
+        time.sleep(0.05)
+    assert list(ray_tasks.map_remotely(abs, [(-1,)], "after others")) == [1]
+    assert "others are using them all" in capsys.readouterr().err
+    ray.get(taken)
 
 
 def test_machines_that_do_not_see_the_run_are_found_before_any_worker_starts(
