@@ -18,7 +18,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from benchmarks.throughput import photograph
 from datagen.survey.features import INLIERS, FeatureIndex, features_of
-from datagen.survey.fingerprints import NEAR, References, matches, nearest, unsigned
+from datagen.survey.overlaps import NEAR, References, matches, nearest, unsigned
 from datagen.survey.windows import query_hashes, window_hashes
 
 Alteration = Callable[[Image.Image], Image.Image]

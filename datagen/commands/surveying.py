@@ -32,7 +32,7 @@ def survey(
     from datagen.sources import settled
     from datagen.survey.crops import find_crops, has_features
     from datagen.survey.duplicates import find_duplicates
-    from datagen.survey.fingerprints import find_overlaps, read_fingerprints
+    from datagen.survey.overlaps import find_overlaps, read_fingerprints
     from datagen.survey.summary import summarised
     from datagen.survey.survey import survey as survey_pictures
 

@@ -21,7 +21,7 @@ from datagen.recipe import Images, SourceSettings
 from datagen.sources import Source, open_source
 from datagen.store.index import Index, IndexEntry
 from datagen.survey.features import INLIERS, FeatureIndex, Features, features_of
-from datagen.survey.fingerprints import OVERLAPS
+from datagen.survey.overlaps import OVERLAPS
 from datagen.survey.survey import FEW, SurveyDirectory
 
 _DISTANCE = 10

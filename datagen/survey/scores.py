@@ -21,7 +21,7 @@ from datagen.records import SCORES, ScoreRecord
 from datagen.store.index import Index
 from datagen.survey.crops import find_crops, has_features
 from datagen.survey.duplicates import find_duplicates
-from datagen.survey.fingerprints import find_overlaps, read_fingerprints
+from datagen.survey.overlaps import find_overlaps, read_fingerprints
 from datagen.survey.places import check_places, places_of
 from datagen.survey.survey import SurveyDirectory, measure_missing
 from datagen.survey.table import table_part

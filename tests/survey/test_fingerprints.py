@@ -16,7 +16,8 @@ from datagen.cli import app
 from datagen.errors import DatagenError
 from datagen.recipe import Images, SourceSettings
 from datagen.survey.features import INLIERS, FeatureIndex, features_of
-from datagen.survey.fingerprints import NEAR, find_overlaps, make_fingerprints, nearest, read_fingerprints
+from datagen.survey.fingerprints import make_fingerprints
+from datagen.survey.overlaps import NEAR, find_overlaps, nearest, read_fingerprints
 from datagen.survey.survey import survey
 from datagen.survey.windows import windows
 from tests.survey.test_measures import noise
