@@ -61,15 +61,22 @@ def fingerprint(
     features: Annotated[
         bool, typer.Option("--features", help="With local features, by which crops from anywhere are found too.")
     ] = False,
+    questions: Annotated[
+        list[str] | None,
+        typer.Option(help="A column of questions, qas.question in lists; repeatable. For the rule benchmark_question."),
+    ] = None,
 ) -> None:
-    """Write fingerprints of a benchmark's pictures, by which datagen survey --against finds their copies."""
+    """Write fingerprints of a benchmark, by which datagen survey --against finds copies of its pictures."""
     from datagen.pipeline.summary import console
     from datagen.recipe import Images, SourceSettings
     from datagen.survey.fingerprints import make_fingerprints
 
     settings = SourceSettings(path=_seen_from_anywhere(source), kind=kind)
-    count = make_fingerprints(settings, Images(), name or out.stem, out, features=features)
-    console.print(f"{count:,} pictures in {out} ({out.stat().st_size / 1e3:,.0f} kB); no picture can be made of it.")
+    made = make_fingerprints(settings, Images(), name or out.stem, out, features=features, questions=questions or ())
+    console.print(
+        f"{made.pictures:,} pictures and {made.questions:,} questions in {out} ({out.stat().st_size / 1e3:,.0f} kB); "
+        "no picture can be made of it, and no question stands in it."
+    )
 
 
 def _seen_from_anywhere(source: str) -> str:

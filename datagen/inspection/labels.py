@@ -81,6 +81,7 @@ SCRIPTS: Mapping[str, Words] = {
 RULES: Mapping[str, str] = {
     "asks_nothing": "問いになっていない質問",
     "bare_question": "疑問詞だけの文",
+    "benchmark_question": "ベンチマークの質問",
     "chinese_leak": "中国語の混入",
     "duplicate_turn": "同じ問答の繰り返し",
     "echoed_question": "質問のオウム返し",

@@ -1,16 +1,16 @@
-"""Fingerprints of a benchmark's pictures, by which their copies are found in a set; no picture can be made of them.
+"""Fingerprints of a benchmark, by which copies of its pictures and questions are found in a set.
 
 A file of fingerprints is Parquet with one row a picture: its name there, the SHA-256 of its file, the id of the photo
-if its name has one as Flickr's have, and two hashes of each of its windows. It is made from a user's own copy of the
-benchmark.
+if its name has one as Flickr's have, two hashes of each of its windows, and the hashed n-grams of what is asked about
+it. A row whose picture cannot be used has its questions alone. It is made from a user's own copy of the benchmark.
 """
 
 import asyncio
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,9 +23,10 @@ from datagen.files.writing import appearing
 from datagen.pictures.picture import usable
 from datagen.progress import counted
 from datagen.recipe import Images, SourceSettings
-from datagen.sources import Entry, Source, open_source, settled
+from datagen.sources import Entry, Loaded, Source, open_source, settled
 from datagen.survey.features import features_of
 from datagen.survey.photos import photo_id
+from datagen.survey.questions import asked_of_rows, hashed
 from datagen.survey.windows import window_hashes
 
 _FIELDS: "list[pa.Field[Any]]" = [
@@ -36,12 +37,28 @@ _FIELDS: "list[pa.Field[Any]]" = [
     pa.field("windows", pa.list_(pa.int64())),
     pa.field("gradients", pa.list_(pa.int64())),
     pa.field("features", pa.list_(pa.struct([("points", pa.binary()), ("descriptors", pa.binary())]))),
+    pa.field("questions", pa.list_(pa.list_(pa.int64()))),
 ]
 FINGERPRINTS = pa.schema(_FIELDS)
 
 
-def make_fingerprints(source: SourceSettings, images: Images, name: str, out: Path, *, features: bool = False) -> int:
-    """Write the fingerprints of all pictures of a source, and return how many there are.
+class Fingerprinted(NamedTuple):
+    """How many pictures and questions a file of fingerprints has."""
+
+    pictures: int
+    questions: int
+
+
+def make_fingerprints(
+    source: SourceSettings,
+    images: Images,
+    name: str,
+    out: Path,
+    *,
+    features: bool = False,
+    questions: Sequence[str] = (),
+) -> Fingerprinted:
+    """Write the fingerprints of all pictures of a source, and of its questions.
 
     Args:
         source: a copy of the benchmark.
@@ -49,43 +66,63 @@ def make_fingerprints(source: SourceSettings, images: Images, name: str, out: Pa
         name: of the benchmark.
         out: the file.
         features: whether with local features, by which crops from anywhere are known; 80 kB a picture.
+        questions: the columns with questions; those of conversations are taken without.
 
     Raises:
-        DatagenError: the source cannot be read, or has no picture that can be used, or the extra `crops` is missing.
+        DatagenError: the source cannot be read, has no such column, or has neither a picture that can be used nor a
+            question, or the extra `crops` is missing.
     """
-    opened = open_source(settled(source, images.max_bytes), images.max_bytes)
+    decided = settled(source, images.max_bytes)
+    opened = open_source(decided, images.max_bytes)
+    asked = asked_of_rows(opened, decided, questions)
     entries = list(source.chosen(opened.entries()))
-    rows = run_to_end(_fingerprinted(opened, entries, images, name, features))
+    rows = run_to_end(_fingerprinted(opened, zip(entries, asked, strict=False), len(entries), images, name, features))
     if not rows:
         raise DatagenError(
             f"{source.path} has no picture that can be used; give a folder, Parquet or data set with some."
         )
+    made = Fingerprinted(sum(bool(row["sha256"]) for row in rows), sum(len(row["questions"]) for row in rows))
+    if questions and not made.questions:
+        raise DatagenError(
+            f"--questions {', '.join(questions)}: no row of {source.path} has a text there; name another."
+        )
     with appearing(out) as unfinished, unfinished.open("wb") as file:
         pq.write_table(pa.Table.from_pylist(rows, schema=FINGERPRINTS), file, compression="zstd")
-    return len(rows)
+    return made
 
 
 async def _fingerprinted(
-    source: Source, entries: Sequence[Entry], images: Images, name: str, features: bool
+    source: Source,
+    entries: Iterable[tuple[Entry, Sequence[str]]],
+    count: int,
+    images: Images,
+    name: str,
+    features: bool,
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     try:
-        with counted("fingerprints", len(entries)) as advance:
-            for entry in entries:
+        with counted("fingerprints", count) as advance:
+            for entry, asked in entries:
                 try:
                     loaded = await source.read(entry)
                 except Failure:
-                    loaded = None
-                for data in loaded.pictures if loaded else ():
-                    rows += await asyncio.to_thread(_fingerprint, data, entry, images, name, features)
+                    loaded = Loaded()
+                said = [message.content for message in loaded.messages if message.role == "user"]
+                head = {"benchmark": name, "key": entry.key, "photo": photo_id(entry.url) or photo_id(entry.key)}
+                looks = [await asyncio.to_thread(_look, data, images, features) for data in loaded.pictures]
+                found = [{**head, **look, "questions": []} for look in looks if look]
+                if questions := hashed([*asked, *said]):
+                    found = found or [{**head, "sha256": "", "windows": [], "gradients": [], "features": []}]
+                    found[0]["questions"] = questions
+                rows += found
                 advance(1)
     finally:
         await source.close()
     return rows
 
 
-def _fingerprint(data: bytes, entry: Entry, images: Images, name: str, features: bool) -> list[dict[str, Any]]:
-    """Return the row of a picture; none of one that cannot be used."""
+def _look(data: bytes, images: Images, features: bool) -> dict[str, Any]:
+    """Return what a picture is known by; nothing of one that cannot be used."""
     try:
         picture = usable(data, images)
         with Image.open(io.BytesIO(picture.data)) as image:
@@ -93,15 +130,10 @@ def _fingerprint(data: bytes, entry: Entry, images: Images, name: str, features:
             both = (image, ImageOps.mirror(image)) if features else ()
             packed = [features_of(each).packed() for each in both]
     except Failure:
-        return []
-    return [
-        {
-            "benchmark": name,
-            "key": entry.key,
-            "photo": photo_id(entry.url) or photo_id(entry.key),
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "windows": [each.phash for each in hashes],
-            "gradients": [each.dhash for each in hashes],
-            "features": packed,
-        }
-    ]
+        return {}
+    return {
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "windows": [each.phash for each in hashes],
+        "gradients": [each.dhash for each in hashes],
+        "features": packed,
+    }

@@ -24,6 +24,8 @@ _AGREES = 16
 """Bits up to which the difference hash does; unrelated pictures that are near by the first have 32 on average."""
 _ID, _FILE = -2, -1
 _HASHES = ("phash", "inner", "dhash", "inner_dhash")
+_PICTURES = pa.schema([field for field in FINGERPRINTS if field.name not in ("features", "questions")])
+"""The columns of fingerprints that are read here: what is known of a picture as a whole."""
 _QUERIES, _REFERENCES = 64, 1 << 16
 _FOUND: "list[pa.Field[Any]]" = [
     pa.field("id", pa.string()),
@@ -70,13 +72,16 @@ def read_fingerprints(paths: Sequence[Path]) -> References:
         if not path.is_file():
             raise DatagenError(f"There is no file of fingerprints {path}; datagen fingerprint writes one.")
         with open_parquet(path, "Give a file that datagen fingerprint has written.") as file:
-            if not file.schema_arrow.equals(FINGERPRINTS):
+            if not pa.schema([field for field in file.schema_arrow if field.name in _PICTURES.names]).equals(_PICTURES):
                 raise ValueError("it holds no fingerprints")
-            rows = file.read(columns=[name for name in FINGERPRINTS.names if name != "features"]).to_pylist()
+            rows = file.read(columns=_PICTURES.names).to_pylist()
         for row in rows:
+            if not row["photo"] and not row["sha256"]:
+                continue  # it has questions alone
             if row["photo"]:
                 photos.setdefault(row["photo"], len(names))
-            files.setdefault(row["sha256"], len(names))
+            if row["sha256"]:
+                files.setdefault(row["sha256"], len(names))
             owners += [len(names)] * len(row["windows"])
             hashes += row["windows"]
             gradients += row["gradients"]

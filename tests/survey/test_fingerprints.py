@@ -78,7 +78,7 @@ def test_pictures_are_known_by_id_by_file_and_by_look(
     pictures[10].save(source / "other.png")
     (source / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     fingerprints = tmp_path / "benchmark.fingerprints"
-    assert make_fingerprints(SourceSettings(path=str(benchmark)), Images(), "mine", fingerprints) == 4
+    assert make_fingerprints(SourceSettings(path=str(benchmark)), Images(), "mine", fingerprints).pictures == 4
     with without_ray():
         directory = survey(SourceSettings(path=str(source)), Images(), tmp_path / "out", quiet)
     assert find_overlaps(directory.table, read_fingerprints([fingerprints]), directory.overlaps) == 4
@@ -96,7 +96,7 @@ def test_a_file_of_fingerprints_holds_no_picture_and_is_small(benchmark: Path, t
     make_fingerprints(SourceSettings(path=str(benchmark)), Images(), "mine", file)
     assert file.stat().st_size < 20_000
     (first, *_) = pq.read_table(file).to_pylist()
-    assert first.keys() == {"benchmark", "key", "photo", "sha256", "windows", "gradients", "features"}
+    assert first.keys() == {"benchmark", "key", "photo", "sha256", "windows", "gradients", "features", "questions"}
     assert first["sha256"] == hashlib.sha256((benchmark / first["key"]).read_bytes()).hexdigest()
 
 
@@ -107,7 +107,7 @@ def test_the_commands_go_together(benchmark: Path, tmp_path: Path) -> None:
         told = CliRunner().invoke(
             app, ["survey", str(benchmark), "--out", str(tmp_path / "out"), "--against", str(file)]
         )
-    assert "4 pictures in" in made.output
+    assert "4 pictures and 0 questions in" in made.output
     assert "4 pictures are in a benchmark, of 4" in " ".join(told.output.split())
     rows = pq.read_table(tmp_path / "out" / "overlaps.parquet").to_pylist()
     assert {row["benchmark"] for row in rows} == {"heron"}
