@@ -8,7 +8,7 @@ it. A row whose picture cannot be used has its questions alone. It is made from 
 import asyncio
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from datagen.errors import DatagenError
 from datagen.event_loops import run_to_end
 from datagen.failures import Failure
 from datagen.files.writing import appearing
-from datagen.pictures.picture import usable
+from datagen.pictures.picture import Picture, usable
 from datagen.progress import counted
 from datagen.recipe import Images, SourceSettings
 from datagen.sources import Entry, Loaded, Source, open_source, settled
@@ -86,9 +86,15 @@ def make_fingerprints(
         raise DatagenError(
             f"--questions {', '.join(questions)}: no row of {source.path} has a text there; name another."
         )
-    with appearing(out) as unfinished, unfinished.open("wb") as file:
-        pq.write_table(pa.Table.from_pylist(rows, schema=FINGERPRINTS), file, compression="zstd")
+    with appearing(out) as unfinished:
+        write_fingerprints(unfinished, rows)
     return made
+
+
+def write_fingerprints(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of `FINGERPRINTS`."""
+    with path.open("wb") as file:
+        pq.write_table(pa.Table.from_pylist([*rows], schema=FINGERPRINTS), file, compression="zstd")
 
 
 async def _fingerprinted(
@@ -124,13 +130,23 @@ async def _fingerprinted(
 def _look(data: bytes, images: Images, features: bool) -> dict[str, Any]:
     """Return what a picture is known by; nothing of one that cannot be used."""
     try:
-        picture = usable(data, images)
-        with Image.open(io.BytesIO(picture.data)) as image:
-            hashes = window_hashes(image)
-            both = (image, ImageOps.mirror(image)) if features else ()
-            packed = [features_of(each).packed() for each in both]
+        return look_of(data, usable(data, images), features=features)
     except Failure:
         return {}
+
+
+def look_of(data: bytes, picture: Picture, *, features: bool = False) -> dict[str, Any]:
+    """Return what a picture is known by, as columns of `FINGERPRINTS`.
+
+    Args:
+        data: its file.
+        picture: it.
+        features: whether with local features.
+    """
+    with Image.open(io.BytesIO(picture.data)) as image:
+        hashes = window_hashes(image)
+        both = (image, ImageOps.mirror(image)) if features else ()
+        packed = [features_of(each).packed() for each in both]
     return {
         "sha256": hashlib.sha256(data).hexdigest(),
         "windows": [each.phash for each in hashes],

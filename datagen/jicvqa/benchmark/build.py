@@ -1,8 +1,8 @@
 """Building the benchmark: a table of labelled pictures and a distractors file become questions in all their editions.
 
 The folder that is written holds the editions (see `editions`), `distractors.json` (a copy), `design.json` (the option
-sets and how often each member is the answer), `build.json` (what went in, what came out, digests) and a data card. It
-appears whole, by rename.
+sets and how often each member is the answer), the fingerprints of the pictures, `build.json` (what went in, what came
+out, digests) and a data card. It appears whole, by rename.
 """
 
 from collections import Counter, defaultdict
@@ -20,10 +20,13 @@ from datagen.jicvqa.benchmark.pictures import Gathered, LostPicture, Scratch
 from datagen.jicvqa.benchmark.questions import Question
 from datagen.jicvqa.distractors.design import Design, nearest_design
 from datagen.jicvqa.distractors.document import Distractors, counts_of, named_sets
+from datagen.survey.fingerprints import write_fingerprints
 from datagen.version import VERSION
 
 PICTURES_WRITTEN = 3
 """How many editions hold the pictures."""
+FINGERPRINTS = "jicvqa.fingerprints"
+"""The file by which `datagen survey --against` finds the pictures."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +195,9 @@ def _write_editions(
     editions.write_llm_jp_eval_mm(folder / "llm_jp_eval_mm" / "jic_vqa.parquet", questions, thumbnail)
     editions.write_vlmevalkit(folder / "vlmevalkit" / "JIC-VQA.tsv", questions, picture)
     editions.write_tasks(folder / "tasks")
+    head = {"benchmark": "JIC-VQA", "features": [], "questions": []}
+    rows = [{**head, "key": question.id, **gathered[question.id].known_by} for question in questions]
+    write_fingerprints(folder / FINGERPRINTS, rows)
 
 
 def _manifest(

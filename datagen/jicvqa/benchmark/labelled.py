@@ -19,6 +19,7 @@ from datagen.jicvqa.benchmark.splits import SPLITS, Labels, Part, PictureAt, Row
 from datagen.recipe import Images
 from datagen.sources import Entry, open_source
 from datagen.sources.reading.locations import is_url
+from datagen.survey.photos import photo_id
 from filters.errors import nearest, sentence
 
 _LABELS = ("category", "label", "class", "labels")
@@ -70,6 +71,11 @@ class Labelled:
     rows: list[ImageRow] = field(default_factory=list)
     pictures: list[PictureAt] = field(default_factory=list)
     cleaned: int = 0
+
+    def photo(self, row: ImageRow) -> str:
+        """Return the id that Flickr gave a row's photo, by its URL, its file or its own id; empty if it has none."""
+        names = (row.url, self.pictures[row.number].entry.key, f"{row.id}.jpg")
+        return next(filter(None, map(photo_id, names)), "")
 
 
 BY_THEMSELVES = Labels()

@@ -12,7 +12,7 @@ import os
 import tempfile
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Self
 
 import stamina.instrumentation
 from PIL import Image
@@ -26,6 +26,7 @@ from datagen.pictures.colours import in_srgb
 from datagen.pictures.picture import Picture, prepare
 from datagen.recipe import Images
 from datagen.sources.folder import read_file
+from datagen.survey.fingerprints import look_of
 
 THUMBNAIL = (224, 224)
 """The size, in pixels, to which llm-jp-eval-mm shrinks every picture before a model sees it."""
@@ -36,13 +37,22 @@ _GONE = frozenset(f"HTTP {status}" for status in (401, 403, 404, 410, 451))
 
 
 class Gathered(NamedTuple):
-    """What is known of one picture that was read: its hashes, and where its bytes stand in the scratch file."""
+    """What is known of one picture that was read: its hashes, and where its bytes stand in the scratch file.
+
+    Attributes:
+        phash: perceptual hash.
+        suffix: of its file.
+        sha256: of its bytes as they are published.
+        picture: where those are; `thumbnail` likewise.
+        known_by: its columns of `datagen.survey.fingerprints`.
+    """
 
     phash: str
     suffix: str
     sha256: str
     picture: tuple[int, int]
     thumbnail: tuple[int, int]
+    known_by: dict[str, Any]
 
 
 class LostPicture(NamedTuple):
@@ -87,6 +97,7 @@ ReadPicture = Callable[[ImageRow], Awaitable[bytes]]
 def gather(
     rows: Sequence[ImageRow],
     read: ReadPicture,
+    photo: Callable[[ImageRow], str],
     scratch: Scratch,
     advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[dict[str, Gathered], list[LostPicture]]:
@@ -95,6 +106,7 @@ def gather(
     Args:
         rows: the rows.
         read: reads one.
+        photo: returns the id of the photo that one is, or nothing.
         scratch: takes the bytes.
         advance: told of finished rows.
 
@@ -104,7 +116,7 @@ def gather(
     gathered: dict[str, Gathered] = {}
     lost: list[LostPicture] = []
 
-    async def prepared(row: ImageRow) -> tuple[Picture, bytes]:
+    async def prepared(row: ImageRow) -> tuple[Picture, bytes, dict[str, Any]]:
         return await asyncio.to_thread(_checked, await read(row))
 
     async def run() -> None:
@@ -117,13 +129,14 @@ def gather(
                 elif isinstance(outcome, BaseException):
                     raise outcome
                 else:
-                    picture, thumbnail = outcome
+                    picture, thumbnail, look = outcome
                     gathered[row.id] = Gathered(
                         picture.phash,
                         picture.suffix,
                         hashlib.sha256(picture.data).hexdigest(),
                         scratch.add(picture.data),
                         scratch.add(thumbnail),
+                        {"photo": photo(row), **look},
                     )
             advance(len(chunk))
 
@@ -241,12 +254,12 @@ def _dead_links(record: Path) -> dict[str, str]:
     return dead
 
 
-def _checked(data: bytes) -> tuple[Picture, bytes]:
-    """Return the picture as it is published, and the small JPEG that llm-jp-eval-mm reads."""
+def _checked(data: bytes) -> tuple[Picture, bytes, dict[str, Any]]:
+    """Return the picture as it is published, the small JPEG that llm-jp-eval-mm reads, and what copies are known by."""
     picture = prepare(data, _LIMITS)
     encoded = io.BytesIO()
     with Image.open(io.BytesIO(picture.data)) as image:
         image.draft("RGB", THUMBNAIL)
         small = in_srgb(image, image.info.get("icc_profile"), image.mode).resize(THUMBNAIL)
         small.save(encoded, "JPEG", quality=95)
-    return picture, encoded.getvalue()
+    return picture, encoded.getvalue(), look_of(data, picture)

@@ -149,7 +149,7 @@ def _pictures(
     gone = {picture.id for picture in lost}
     wanted = [row for row in rows if row.id not in gone]
     with counted("reading pictures", len(wanted)) as advance:
-        gathered, unreadable = gather(wanted, reader_of(labelled, cache), scratch, advance)
+        gathered, unreadable = gather(wanted, reader_of(labelled, cache), labelled.photo, scratch, advance)
     lost += unreadable
     if not gathered:
         raise DatagenError(f"None of the {len(rows):,} pictures can be read (the first: {lost[0].reason}).")
