@@ -88,8 +88,9 @@ class SurveySettings(Section):
             alone; they get the score `duplicate` 1, all others 0. Not looked for if not given.
         benchmarks: files that `datagen fingerprint` has written; pictures that are in one get the score
             `benchmark_overlap`, 1 for the same photo or file, and less by a 64th for each bit that differs.
-        places: whether pictures whose camera says where they were taken get the score `in_japan`, 1 there and 0
-            elsewhere; those that do not say it have no such score, and pass a bound on it.
+        places: whether pictures of which the columns `latitude` and `longitude` of the source, or else the camera, say
+            where they were taken get the score `in_japan`, 1 there and 0 elsewhere; all others have no such score, and
+            pass a bound on it.
     """
 
     duplicates: int | None = Field(None, ge=-1, le=16)

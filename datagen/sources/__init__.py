@@ -27,6 +27,7 @@ class Entry(NamedTuple):
         row: the row in a table of pictures, the byte in an archive where the file's header starts, or -1.
         row_group: its Parquet row group, or -1.
         url: where the image was published, if known; `license` likewise.
+        latitude: where the source says that it was taken, in degrees, if it does; `longitude` likewise.
     """
 
     key: str
@@ -35,6 +36,8 @@ class Entry(NamedTuple):
     row_group: int = -1
     url: str = ""
     license: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 class Loaded(NamedTuple):

@@ -16,6 +16,7 @@ from datagen.recipe import SourceSettings
 from datagen.sources import Entry, Loaded
 from datagen.sources.parquet import label_names, named
 from datagen.sources.reading.cells import ALLOWED, holds, pictures_in
+from datagen.sources.reading.facts import FACTS, facts_of
 from datagen.sources.reading.locations import Locations
 from filters.errors import nearest
 
@@ -78,14 +79,11 @@ class DatasetSource:
     def entries(self) -> Iterator[Entry]:
         """List the rows."""
         loaded = self._loaded.with_format(None)
-        kept = [name for name in ("url", "license") if name in loaded.column_names and name != self.column]
+        kept = [name for name in FACTS if name in loaded.column_names and name != self.column]
         texts = loaded.select_columns(kept) if kept else None
         for row in range(len(loaded)):
             extra: dict[str, Any] = texts[row] if texts is not None else {}
-            url, license_ = str(extra.get("url") or ""), str(extra.get("license") or "")
-            yield Entry(
-                f"{self._settings.split}#{row}", os.fsencode(self._settings.path), row, url=url, license=license_
-            )
+            yield Entry(f"{self._settings.split}#{row}", os.fsencode(self._settings.path), row, **facts_of(extra))
 
     @property
     def columns(self) -> list[str]:

@@ -18,6 +18,7 @@ from datagen.recipe import SourceSettings
 from datagen.sources import Entry, Loaded, key_of
 from datagen.sources.folder import files_of_kind, key_below
 from datagen.sources.reading.cells import ALLOWED, holds, pictures_in
+from datagen.sources.reading.facts import FACTS, facts_of
 from datagen.sources.reading.locations import Locations, holds_picture
 from datagen.sources.reading.row_groups import ColumnReader
 from filters.errors import nearest
@@ -71,16 +72,14 @@ class ParquetSource:
                     f"source.path: {path} has no column '{self.column}' with pictures, as {files[0]} has; "
                     "move it out of the source, or name another column with source.column."
                 )
-            kept: list[str] = [
-                column for column in ("url", "license") if column in schema.names and column != self.column
-            ]
+            kept = [name for name in FACTS if name in schema.names and name != self.column]
             row = 0
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
-                columns = _texts(file, path, group, kept) if kept else {}
+                columns = _columns(file, path, group, kept) if kept else {}
                 for number in range(rows):
-                    texts = {column: str(values[number] or "") for column, values in columns.items()}
-                    yield Entry(self.key(path, row, before), os.fsencode(path), row=number, row_group=group, **texts)
+                    facts = facts_of({column: values[number] for column, values in columns.items()})
+                    yield Entry(self.key(path, row, before), os.fsencode(path), row=number, row_group=group, **facts)
                     row += 1
             before += row
 
@@ -222,7 +221,7 @@ def is_base64(file: pq.ParquetFile, column: str) -> bool:
     return first is not None and any(holds_picture(value) for value in first.column(0).to_pylist() if value)
 
 
-def _texts(file: pq.ParquetFile, path: Path | str, group: int, columns: list[str]) -> dict[str, list[Any]]:
+def _columns(file: pq.ParquetFile, path: Path | str, group: int, columns: list[str]) -> dict[str, list[Any]]:
     try:
         return file.read_row_group(group, columns=columns).to_pydict()
     except (OSError, pa.ArrowException) as error:

@@ -20,13 +20,18 @@ from datagen.sources.folder import files_of_kind
 from datagen.sources.parquet import COLUMNS_OF_LOCATIONS, open_parquet, records_of, refuse_unreadable
 from datagen.sources.reading.cells import holds
 from datagen.sources.reading.csv_tables import csv_options, csv_reason
+from datagen.sources.reading.facts import FACTS, facts_of
 from datagen.sources.reading.locations import Locations, is_url, located
 from filters.errors import nearest
 
 _OCCURRENCE = re.compile(r"#[0-9]+\Z")
 _LISTING = """
-SELECT number, location, row_number() OVER (PARTITION BY location ORDER BY number), url, license
-FROM (SELECT row_number() OVER () AS number, {location} AS location, {url} AS url, {license} AS license FROM listing)
+SELECT number, location, row_number() OVER (PARTITION BY location ORDER BY number), url, license, latitude, longitude
+FROM (
+    SELECT row_number() OVER () AS number, {location} AS location, {url} AS url, {license} AS license,
+        {latitude} AS latitude, {longitude} AS longitude
+    FROM listing
+)
 ORDER BY number
 """
 
@@ -36,7 +41,7 @@ class TableSource:
 
     The key of an image is its path or URL as the table has it; when it comes again, `#2`, `#3` … is added (and `#1` to
     the first where the name itself ends so).
-    Columns `url` and `license` are kept in the rows.
+    Columns `url` and `license` are kept in the rows; `latitude` and `longitude` are what a survey goes by.
     """
 
     def __init__(self, settings: SourceSettings, max_bytes: int) -> None:
@@ -67,8 +72,8 @@ class TableSource:
         """List the rows."""
         self.passed_over.clear()
         columns = self._columns
-        texts = {"location": self.column} | {name: name for name in ("url", "license") if name in columns}
-        selected = {name: _text(texts.get(name)) for name in ("location", "url", "license")}
+        texts = {"location": self.column} | {name: name for name in FACTS if name in columns}
+        selected = {name: _text(texts.get(name)) for name in ("location", *FACTS)}
         with self._opened() as (connection, name):
             self._relation(connection, name, list(dict.fromkeys(texts.values()))).create_view("listing")
             rows = connection.execute(_LISTING.format_map(selected))
@@ -187,13 +192,14 @@ class TableSource:
 
         return pa.RecordBatchReader.from_batches(schema, batches())
 
-    def _entry(self, number: int, location: str, occurrence: int, url: str, license_: str) -> Entry:
+    def _entry(self, number: int, location: str, occurrence: int, *facts: str) -> Entry:
         try:
             path = located(location, self._pictures_folder)
         except Failure as failure:
             raise DatagenError(f"source.path: row {number} of {self._table}: {failure.message}.") from failure
         key = f"{location}#{occurrence}" if occurrence > 1 or _OCCURRENCE.search(location) else location
-        return Entry(key, path, url=location if is_url(location) else url, license=license_)
+        said = facts_of(dict(zip(FACTS, facts, strict=True)))
+        return Entry(key, path, **(said | {"url": location} if is_url(location) else said))
 
 
 def _texts(values: "pa.Array[Any]") -> "pa.Array[Any]":

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
@@ -17,6 +17,7 @@ from datagen.failures import Failure
 from datagen.recipe import SourceSettings
 from datagen.sources import Entry, Loaded, key_of
 from datagen.sources.folder import PICTURE_SUFFIXES, files_of_kind, key_below, pass_over
+from datagen.sources.reading.facts import coordinates
 
 _MOST_JSON_BYTES = 1 << 20
 _LINKS_FOLLOWED = 16
@@ -76,8 +77,8 @@ class WebDatasetSource:
                     name = f"{folder}/{key_of(os.fsencode(file.name))}"
                     seen[name] += 1
                     key = f"{name}#{seen[name]}" if seen[name] > 1 else name
-                    url, license_ = _about(beside, _sidecars_of(file, pictures, sidecars))
-                    yield Entry(key, path, row=file.offset, url=url, license=license_)
+                    facts = _about(beside, _sidecars_of(file, pictures, sidecars))
+                    yield Entry(key, path, row=file.offset, **facts)
 
     def _files(self, archive: Path) -> Iterator[_File]:
         """Yield the pictures and `.json` files of an archive, and count what else is in it."""
@@ -239,14 +240,14 @@ def _sidecars_of(picture: _File, pictures: Sequence[_File], sidecars: Sequence[_
     return [*sorted(above, key=lambda file: -len(parts(file))), *below]
 
 
-def _about(archive: BinaryIO, sidecars: Sequence[_File]) -> tuple[str, str]:
-    """Return what the first `.json` that can be read has as `url` and `license`, where they are texts."""
+def _about(archive: BinaryIO, sidecars: Sequence[_File]) -> dict[str, Any]:
+    """Return the facts of the first `.json` that can be read; `url` and `license` where they are texts."""
     for file in sidecars:
         try:
             document = orjson.loads(_content(archive, file.offset, _MOST_JSON_BYTES))
         except (orjson.JSONDecodeError, Failure):
             continue
         if isinstance(document, dict):
-            url, license_ = (document.get(name) for name in ("url", "license"))
-            return url if isinstance(url, str) else "", license_ if isinstance(license_, str) else ""
-    return "", ""
+            texts = {name: document[name] for name in ("url", "license") if isinstance(document.get(name), str)}
+            return texts | coordinates(document)
+    return {}

@@ -32,8 +32,12 @@ _FIELDS: "list[pa.Field[Any]]" = [
     pa.field("row_group", pa.int32()),
     pa.field("url", pa.string()),
     pa.field("license", pa.string()),
+    pa.field("latitude", pa.float64()),
+    pa.field("longitude", pa.float64()),
 ]
 SCHEMA = pa.schema(_FIELDS)
+_EARLIER = pa.schema(_FIELDS[:-2])
+"""Of an index from before sources said where pictures were taken, which is read as well."""
 _SETTLED = b"datagen.source"
 _DECIDED = ("kind", "column", "limit")
 
@@ -116,7 +120,7 @@ def _writer(file: Any, settled: SourceSettings | None) -> pq.ParquetWriter:
 def _append(writer: pq.ParquetWriter, entries: Iterable[Entry], part_rows: int) -> int:
     """Write entries, a row group a part, and return how many they are."""
     entries, count = iter(entries), 0
-    while rows := [(row_id(entry.key), *_cells(entry)) for entry in islice(entries, part_rows)]:
+    while rows := [(row_id(entry.key), *entry) for entry in islice(entries, part_rows)]:
         columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)]
         writer.write_table(pa.table(columns, schema=SCHEMA), row_group_size=part_rows)
         count += len(rows)
@@ -132,10 +136,6 @@ def _is_among(row: str, listed: Any) -> bool:
     wanted = np.bytes_(row)
     offset = int(np.searchsorted(listed, wanted))
     return offset < len(listed) and bool(listed[offset] == wanted)
-
-
-def _cells(entry: Entry) -> tuple[str, bytes, int, int, str, str]:
-    return entry.key, entry.path, entry.row, entry.row_group, entry.url, entry.license
 
 
 def no_images(source: Source) -> DatagenError:
@@ -164,7 +164,8 @@ class Index:
             raise DatagenError(f"There is no index {path}; run the same datagen run again, which lists the source.")
         with reading(path, self._remedy), plain_names(path) as (name,):
             self._file = pq.ParquetFile(name, page_checksum_verification=True)
-            if not self._file.schema_arrow.equals(SCHEMA) or not self._file.metadata.num_rows:
+            schema = self._file.schema_arrow
+            if not (schema.equals(SCHEMA) or schema.equals(_EARLIER)) or not self._file.metadata.num_rows:
                 raise ValueError("it is no index")
         self.count: int = self._file.metadata.num_rows
         self.parts: int = self._file.num_row_groups
@@ -215,22 +216,21 @@ class Index:
         first = self._firsts[number]
         rows = self.listed(number).to_pylist()
         return [
-            IndexEntry(
-                first + offset,
-                row["id"],
-                Entry(row["key"], row["path"], row["row"], row["row_group"], row["url"], row["license"]),
-            )
+            IndexEntry(first + offset, row["id"], Entry(*(row[name] for name in Entry._fields)))
             for offset, row in enumerate(rows)
         ]
 
     def listed(self, number: int) -> pa.Table:
-        """Return one part as it stands in the file (`SCHEMA`).
+        """Return one part (`SCHEMA`).
 
         Raises:
             DatagenError: the index is damaged.
         """
         with reading(self.path, self._remedy):
-            return self._file.read_row_group(number)
+            rows = self._file.read_row_group(number)
+        for field in list(SCHEMA)[rows.num_columns :]:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+        return rows
 
     def names(self, number: int) -> pa.Table:
         """Return position, id and key of the images of one part.

@@ -41,7 +41,7 @@ class Measures(NamedTuple):
         border: share of the area in a border of one colour.
         repeated: share of pixels that equal their left neighbour exactly; screenshots and drawings have most.
         taken: when the camera says so, as EXIF has it; empty if it does not.
-        latitude: in degrees, where the camera says so; `longitude` likewise.
+        latitude: in degrees, where the source or the camera says so; `longitude` likewise.
         failure: why it cannot be used, a class of `datagen.failures`; empty if it can.
         told: the failure in a sentence.
     """

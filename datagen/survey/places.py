@@ -1,4 +1,4 @@
-"""The country in which a picture was taken, from the coordinates that the camera wrote; nothing is fetched.
+"""The country in which a picture was taken, from coordinates of the source or the camera; nothing is fetched.
 
 The nearest town of GeoNames (in the package `reverse_geocode`, extra `places`) says it, so that a picture from the sea
 counts for the nearest coast, and one from a border may count for the other side.

@@ -4,7 +4,7 @@ A policy bounds them like any other score, and what it drops makes no call::
 
     - {score: duplicate, at_most: 0}
     - {score: benchmark_overlap, at_most: 0.84}    # 10 of 64 bits and less are over it
-    - {score: in_japan, at_least: 1}               # and pictures that do not say where they were taken
+    - {score: in_japan, at_least: 1}               # and pictures of which nothing says where they were taken
 """
 
 from collections.abc import Iterator

@@ -30,7 +30,7 @@ PART_ROWS = 512
 FEW = 500
 """Images that are measured before Ray has started."""
 _AT_ONCE = 32
-_VERSION = 1
+_VERSION = 2
 """Raised when a measure changes its meaning."""
 _OURS = ("survey.json", "run.lock", "survey.json.unfinished")
 
@@ -139,6 +139,8 @@ async def _measured_part(source: Source, images: Images, entries: Sequence[Index
             else:
                 found = [await asyncio.to_thread(measured, data, images) for data in loaded.pictures]
         entry = listed.entry
+        if entry.latitude is not None:
+            found = [each._replace(latitude=entry.latitude, longitude=entry.longitude) for each in found]
         photo = photo_id(entry.url) or photo_id(entry.key)
         return [(listed.position, listed.id, entry.key, place, photo, each) for place, each in enumerate(found)]
 

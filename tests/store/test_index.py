@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from datagen.errors import DatagenError
 from datagen.recipe import SourceSettings
 from datagen.sources import Entry
-from datagen.store.index import Index, row_id, write_index
+from datagen.store.index import Index, grow_index, row_id, write_index
 
 
 class Listing:
@@ -65,6 +65,22 @@ def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_index(Listing(100), tmp_path / name, part_rows=8)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_an_index_from_before_coordinates_is_read_and_grows(tmp_path: Path) -> None:
+    write_index(Listing(20), tmp_path / "now", part_rows=8, settled=SourceSettings(path=".", kind="table"))
+    now = pq.ParquetFile(tmp_path / "now")
+    columns = now.schema_arrow.names[:-2]
+    schema = now.read(columns=columns).schema
+    with pq.ParquetWriter(tmp_path / "earlier", schema) as writer:
+        for number in range(now.num_row_groups):
+            writer.write_table(now.read_row_group(number, columns=columns))
+    earlier, index = Index(tmp_path / "earlier"), Index(tmp_path / "now")
+    assert [earlier.part(number) for number in range(3)] == [index.part(number) for number in range(3)]
+    settled = SourceSettings(path=".", kind="table")
+    assert grow_index(earlier, Listing(30), tmp_path / "grown", 8, settled) == 10
+    assert grow_index(index, Listing(30), tmp_path / "expected", 8, settled) == 10
+    assert (tmp_path / "grown").read_bytes() == (tmp_path / "expected").read_bytes()
 
 
 def test_an_empty_source_says_what_it_passed_over(tmp_path: Path) -> None:

@@ -127,6 +127,28 @@ def test_photographs_taken_elsewhere_make_no_call_and_those_that_do_not_say_pass
     assert not found["unknown.jpg"]["scores"]
 
 
+def test_the_coordinates_of_a_table_come_before_those_of_the_camera(
+    fake_server: FakeServer, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (48.0, 51.0, 0.0), 3: "E", 4: (2.0, 17.0, 0.0)})
+    for number in range(4):
+        noise(seed=number).save(tmp_path / f"{number}.jpg", exif=exif if number < 3 else Image.Exif())
+    places = ["35.66,139.75", ",", "north,2000", "0,0"]
+    lines = [f"{number}.jpg,{place}" for number, place in enumerate(places)]
+    (tmp_path / "photos.csv").write_text("\n".join(["path,latitude,longitude", *lines]), encoding="utf-8")
+    policy = tmp_path / "japan.yaml"
+    policy.write_text(yaml.safe_dump({"name": "japan", "rules": [{"score": "in_japan", "at_least": 1}]}))
+    recipe = make_recipe(tmp_path / "photos.csv", fake_server.endpoint, survey={"places": True}, policy=str(policy))
+    run_here(recipe, tmp_path / "out")
+    assert {key: row["state"] for key, row in rows(tmp_path / "out").items()} == {
+        "0.jpg": "kept",  # Paris by the camera, and Tokyo by the table
+        "1.jpg": "dropped",
+        "2.jpg": "dropped",
+        "3.jpg": "kept",  # neither says where
+    }
+
+
 def test_other_fingerprints_are_another_run(
     photos: Path,
     fingerprints: Path,
