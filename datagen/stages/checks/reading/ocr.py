@@ -55,11 +55,10 @@ class _Bytes:
 
 @lru_cache(maxsize=64)  # several checks ask about the same picture
 def _read(_: str, held: _Bytes) -> tuple[Line, ...]:
-    engine = _engine()
     with Image.open(io.BytesIO(held.data)) as image:
         pixels = np.asarray(image.convert("RGB"))[:, :, ::-1]
-    with _READING:
-        found = engine(pixels)
+    with _READING:  # also so that the models are loaded once: a cache alone lets several threads do so
+        found = _engine()(pixels)
     if found.boxes is None:
         return ()
     area = pixels.shape[0] * pixels.shape[1]
