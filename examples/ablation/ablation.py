@@ -138,7 +138,8 @@ def _write(figures: list[Found], checks: dict[str, CrossCheck], out: Path) -> No
     }
     write_text(out / "figures.json", json_text(document))
     sys.stdout.write(f"\n{text}\n")
-    for student in dict.fromkeys(it.student for it in figures):
+    several = len({it.arm.share for it in figures}) > 1
+    for student in dict.fromkeys(it.student for it in figures if several):
         rising = "yes" if rises(figures, student) else "no"
         sys.stdout.write(f"{student}: unfiltered students ask back the more, the more of their data does: {rising}\n")
     for name, check in checks.items():

@@ -43,18 +43,19 @@ def found(
         arms: all data.
         said: by size, digest of the data and seed, what a student answered.
     """
+    measures = [name for name in MEASURES if any(question.kind in _KINDS[name] for question in asked)]
     outcomes: dict[tuple[str, str], dict[str, Outcomes]] = defaultdict(dict)
     for student, digest in dict.fromkeys((student, digest) for student, digest, _ in said):
         seeds = [answers for (size, data, _), answers in sorted(said.items()) if (size, data) == (student, digest)]
-        for measure in MEASURES:
+        for measure in measures:
             rows = [_by_picture(measure, asked, answers) for answers in seeds]
             outcomes[student, digest][measure] = np.array(rows)
     unfiltered = {arm.share: arm.digest for arm in arms if arm.name == UNFILTERED}
     for student in dict.fromkeys(student for student, _ in outcomes):
         for arm in arms:
             own, other = outcomes[student, arm.digest], outcomes[student, unfiltered[arm.share]]
-            above = {name: difference(own[name], other[name]) for name in MEASURES} if arm.name != UNFILTERED else {}
-            yield Found(student, arm, {name: estimate(own[name]) for name in MEASURES}, above)
+            above = {name: difference(own[name], other[name]) for name in measures} if arm.name != UNFILTERED else {}
+            yield Found(student, arm, {name: estimate(own[name]) for name in measures}, above)
 
 
 def rises(results: Sequence[Found], student: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
-from figures import ASKS, MEASURES, Found
+from figures import ASKS, Found
 from intervals import Estimate
 
 from datagen.files.writing import write_text
@@ -15,13 +15,14 @@ _PANEL, _HEIGHT, _MARGIN = 320, 300, 48
 
 def table(results: Sequence[Found]) -> str:
     """Return what students of every arm do, with 95 % intervals; behind it what filtering changes."""
-    head = ["student", "planted", "arm", "rows", "answers that ask back", *MEASURES]
-    lines = [_line(head), _line(["---", "---:", "---", "---:", "---:", *["---:"] * len(MEASURES)])]
+    measures = list(results[0].values)
+    head = ["student", "planted", "arm", "rows", "answers that ask back", *measures]
+    lines = [_line(head), _line(["---", "---:", "---", "---:", "---:", *["---:"] * len(measures)])]
     for it in results:
         data = [f"{it.arm.rows:,}", f"{it.arm.asking:,} of {it.arm.answers:,}"]
         lines.append(_line([it.student, _share(it.arm.share), it.arm.name, *data, *_cells(it.values)]))
-    lines += ["", _line(["student", "planted", "arm − unfiltered", *MEASURES])]
-    lines.append(_line(["---", "---:", "---", *["---:"] * len(MEASURES)]))
+    lines += ["", _line(["student", "planted", "arm − unfiltered", *measures])]
+    lines.append(_line(["---", "---:", "---", *["---:"] * len(measures)]))
     for it in results:
         if it.above_unfiltered:
             lines.append(
@@ -40,7 +41,7 @@ def _share(share: float | None) -> str:
 
 def _cells(values: dict[str, Estimate], *, signed: bool = False) -> list[str]:
     form = "+.3f" if signed else ".3f"
-    return [f"{it.value:{form}} ({it.low:{form}} … {it.high:{form}})" for it in (values[name] for name in MEASURES)]
+    return [f"{it.value:{form}} ({it.low:{form}} … {it.high:{form}})" for it in values.values()]
 
 
 def write_chart(results: Sequence[Found], path: Path) -> None:

@@ -21,12 +21,15 @@ class Student(_Section):
     """What a student starts from.
 
     Attributes:
-        model: a folder, or a name on the hub; it must have a chat template with the marks `{% generation %}`.
+        model: a folder, or a name on the hub.
+        chat_template: a file with the model's chat template and the marks `{% generation %}` around what the assistant
+            says, if its own has none.
         decoder_layers: those of the model's decoder that the student keeps, in this order; all if not given.
         warm_up: steps on data without faults that all students of this size have behind them.
     """
 
     model: str
+    chat_template: Path | None = None
     decoder_layers: tuple[int, ...] | None = None
     warm_up: int = Field(0, ge=0)
 
@@ -118,10 +121,7 @@ def load_settings(path: Path) -> Settings:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DatagenError(f"{path} cannot be read as YAML ({str(error).splitlines()[0]}).") from error
     folder = path.resolve().parent
-    students = {
-        name: student.model_copy(update={"model": _found(folder, student.model)})
-        for name, student in settings.students.items()
-    }
+    students = {name: _seen_from(folder, student) for name, student in settings.students.items()}
     changes: dict[str, object] = {"students": students}
     if settings.own is not None:
         own = OwnData(run=folder / settings.own.run, questions=folder / settings.own.questions)
@@ -131,6 +131,9 @@ def load_settings(path: Path) -> Settings:
     return settings.model_copy(update=changes)
 
 
-def _found(folder: Path, model: str) -> str:
-    """Return the folder of a model that lies beside the file; a name on the hub as it is."""
-    return str((folder / model).resolve()) if (folder / model).is_dir() else model
+def _seen_from(folder: Path, student: Student) -> Student:
+    """Return a student whose files are found from anywhere; a name on the hub stays as it is."""
+    model = folder / student.model
+    template = student.chat_template and folder / student.chat_template
+    found = str(model.resolve()) if model.is_dir() else student.model
+    return student.model_copy(update={"model": found, "chat_template": template})

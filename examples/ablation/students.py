@@ -50,6 +50,8 @@ def start(student: Student, export: Path | None, settings: Settings, out: Path) 
         return
     set_seed(_SEED_OF_WARM_UP)
     model, processor = load_model(student.model)
+    if student.chat_template is not None:
+        processor.chat_template = student.chat_template.read_text(encoding="utf-8")
     if student.decoder_layers is not None:
         _keep_layers(model, student.decoder_layers)
     if student.warm_up and export is not None:
