@@ -19,7 +19,7 @@ quickstart: $(INSTALLED)
 	$(BIN)/datagen run examples/quickstart.yaml --out runs/quickstart
 
 test: $(INSTALLED) $(TRAINERS)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # The loaders of trainers, for the tests of exports. They pin libraries against each other, but their code that reads data
 # does without most of them: each is installed without its dependencies into a folder of its own.

@@ -30,12 +30,18 @@ _NEEDS = {"tiny_server": "vllm", "quickstart": "vllm", "browser": "browser"}
 TINY_MODEL = ROOT / "examples" / "tiny_vlm" / "model"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests the marks of the fixtures that they use."""
+    """Give the tests the marks of the fixtures that they use, and say which stay together when they run side by side.
+
+    Those that start Ray share one, those of the tiny model share its server, and the others what their file has made.
+    """
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if mark := _NEEDS.get(fixture):
                 item.add_marker(mark)
+        shared = [mark for mark in ("ray", "vllm") if item.get_closest_marker(mark)]
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))
 
 
 @pytest.hookimpl(tryfirst=True)
