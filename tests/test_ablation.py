@@ -19,14 +19,14 @@ ABLATION = ROOT / "examples" / "ablation"
 SETTINGS = f"""
 students:
   small: {{model: {ROOT}/examples/tiny_vlm/model, decoder_layers: [0, 3], warm_up: 2}}
-shares: [0, 0.6]
+shares: [0, 0.5]
 arms: {{unfiltered: null, filtered: standard}}
 seeds: 1
 things: 24
 pictures_each: 1
 steps: 8
 rate: 1.0e-3
-longest: 40
+longest: 32
 where: local
 served: false
 """
@@ -41,16 +41,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ablate(folder: Path) -> Ablate:
-    def called(settings: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    def called(settings: str, *options: str, out: str = "out") -> "subprocess.CompletedProcess[str]":
         (folder / "settings.yaml").write_text(settings, encoding="utf-8")
-        command = [
-            sys.executable,
-            ABLATION / "ablation.py",
-            folder / "settings.yaml",
-            "--out",
-            folder / "out",
-            *options,
-        ]
+        command = [sys.executable, ABLATION / "ablation.py", folder / "settings.yaml", "--out", folder / out, *options]
         environment = {**os.environ, "PYTHONPATH": str(INSTALLED / "trl"), "HF_HUB_OFFLINE": "1"}
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -63,7 +56,7 @@ def test_filtered_students_ask_back_less_and_nothing_is_trained_twice(ablate: Ab
     assert done.returncode == 0, done.stderr
     figures = json.loads((folder / "out" / "figures.json").read_bytes())["found"]
     by_arm = {(it["share"], it["arm"]): it for it in figures}
-    assert by_arm[0.6, "filtered"]["above_unfiltered"]["asks back"]["high"] < 0
+    assert by_arm[0.5, "filtered"]["above_unfiltered"]["asks back"]["high"] < 0
     assert by_arm[0, "filtered"]["values"] == by_arm[0, "unfiltered"]["values"]
     results = folder / "out" / "results"
     first = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in results.glob("*.json")}
@@ -80,15 +73,14 @@ def test_filtered_students_ask_back_less_and_nothing_is_trained_twice(ablate: Ab
     untouched = first.keys() - {min(first)}
     assert {name: again[name] for name in untouched} == {name: first[name] for name in untouched}
 
-    (folder / "asked.jsonl").write_text(
-        f'{{"image": "{folder}/out/pictures/held_out/おでん-0.png", "question": "何ですか？", "answers": ["おでん"]}}\n'
-    )
-    own = f"own: {{run: out/data/share-0.6/run, questions: asked.jsonl}}\nbenchmark: {folder}/out/jic_miniature\n"
+    asked = {"image": "out/pictures/held_out/ウサギ-0.png", "question": "何ですか？", "answers": ["ウサギ"]}
+    (folder / "asked.jsonl").write_text(json.dumps(asked) + "\n", encoding="utf-8")
+    own = f"own: {{run: out/data/share-0.5/run, questions: asked.jsonl}}\nbenchmark: {folder}/out/jic_miniature\n"
     done = ablate(SETTINGS.replace(", warm_up: 2", "") + own, out="own")
     assert done.returncode == 0, done.stderr
     of_own = json.loads((folder / "own" / "figures.json").read_bytes())["found"]
     assert [(it["share"], it["arm"], it["rows"]) for it in of_own] == [
-        (None, arm, by_arm[0.6, arm]["rows"]) for arm in ("unfiltered", "filtered")
+        (None, arm, by_arm[0.5, arm]["rows"]) for arm in ("unfiltered", "filtered")
     ]
     assert "name" not in of_own[0]["values"]
 
@@ -103,7 +95,7 @@ def test_filtered_students_ask_back_less_and_nothing_is_trained_twice(ablate: Ab
     [
         ("students: {}\n", "students is {}"),
         ("studends: {}\n", "there is no field 'studends': did you mean 'students'?"),
-        (SETTINGS.replace("[0, 0.6]", "[0.6, 0]"), "give different shares between 0 and 1, the smallest first"),
+        (SETTINGS.replace("[0, 0.5]", "[0.5, 0]"), "give different shares between 0 and 1, the smallest first"),
         (SETTINGS.replace("unfiltered: null, ", ""), "give unfiltered and at least one more"),
         (SETTINGS + "own: {run: a, questions: b}\n", "warm_up needs the teacher's data without faults"),
         ("[", "cannot be read as YAML"),

@@ -10,6 +10,7 @@ from drawings import TRAINING, draw
 from settings import Settings
 
 import datagen
+from datagen.errors import DatagenError
 from datagen.files.writing import json_text, write_text
 from datagen.recipe import Recipe
 
@@ -91,6 +92,10 @@ def _facts(export: Path) -> dict[str, Any]:
     from teacher import asks_back
 
     rows = load_split(export, "train")
+    if rows is None:
+        raise DatagenError(
+            f"No row is left in {export}: nobody can be trained on it. Give more data, smaller shares, or other arms."
+        )
     answers = [
         "".join(part["text"] or "" for part in message["content"])
         for messages in rows["messages"]

@@ -1,5 +1,6 @@
 """An ablation as a table, and as a picture that any browser shows."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from intervals import Estimate
 from datagen.files.writing import write_text
 
 _COLOURS = ("#c4483a", "#1f6f8b", "#7a9a3a", "#8a6bb0")
-_PANEL, _HEIGHT, _MARGIN = 320, 300, 48
+_PANEL, _HEIGHT, _MARGIN = 320, 310, 56
+_STEPS, _MOST_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25), 5
 
 
 def table(results: Sequence[Found]) -> str:
@@ -49,7 +51,10 @@ def write_chart(results: Sequence[Found], path: Path) -> None:
     students = list(dict.fromkeys(it.student for it in results))
     arms = list(dict.fromkeys(it.arm.name for it in results))
     planted = sorted({it.arm.share or 0.0 for it in results})
-    top = max(it.values[ASKS].high for it in results) or 1.0
+    highest = max(it.values[ASKS].high for it in results)
+    step = next(step for step in _STEPS if highest <= step * _MOST_STEPS)
+    ticks = [number * step for number in range(max(math.ceil(highest / step), 1) + 1)]
+    top = ticks[-1]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -77,7 +82,7 @@ def write_chart(results: Sequence[Found], path: Path) -> None:
         height=_HEIGHT,
         margin=_MARGIN,
         across=[(_across(share, planted[-1]), f"{share:.0%}") for share in planted],
-        up=[(_up(top * share, top), f"{top * share:.0%}") for share in (0, 0.25, 0.5, 0.75, 1)],
+        up=[(_up(tick, top), f"{tick:.0%}") for tick in ticks],
     )
     write_text(path, text)
 

@@ -162,7 +162,7 @@ def test_the_thumbnails_of_pages_show_the_colours_of_a_picture_that_passed() -> 
 
 
 def test_the_thumbnails_of_jic_vqa_show_the_colours_of_a_picture_that_passed() -> None:
-    _, small = _checked(encoded(flat(PATCHES[0]), "PNG", icc_profile=P3))
+    _, small, _ = _checked(encoded(flat(PATCHES[0]), "PNG", icc_profile=P3))
     with Image.open(io.BytesIO(small)) as image:
         found = np.asarray(image.convert("RGB"), dtype=np.int16)[100, 100]
     assert np.abs(found - profiles.srgb_of(PATCHES[0], profiles.DISPLAY_P3)).max() <= 2
