@@ -5,6 +5,7 @@ one with the first id if there are several; else it is kept. So who stays depend
 of work, and no chain of small steps makes two different pictures the same.
 """
 
+import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,9 +33,18 @@ _FIELDS: "list[pa.Field[Any]]" = [
 DUPLICATES = pa.schema(_FIELDS)
 """The duplicates: id and key, those of the picture that stays, and the distance of their hashes; -1 for one file."""
 SAME_FILE = -1
-_PICTURES = """
-SELECT id, key, sha256, phash, contrast FROM pictures
-WHERE failure = '' QUALIFY count(*) OVER (PARTITION BY id) = 1 ORDER BY id
+_MEMORY = "512MB"
+"""Of the database; what is beyond it goes to the disk. Of a picture 100 bytes of numbers are held beside it."""
+_PLACED = """
+SELECT row_number() OVER (ORDER BY id) - 1 AS place, * FROM (
+    SELECT id, key, sha256, phash, contrast FROM pictures
+    WHERE failure = '' QUALIFY count(*) OVER (PARTITION BY id) = 1
+)
+"""
+_NUMBERS = "SELECT phash, contrast, min(place) OVER (PARTITION BY sha256) AS owner FROM placed ORDER BY place"
+_NAMED = """
+SELECT here.id, here.key, there.id AS duplicate_of, there.key AS original, distance
+FROM found JOIN placed AS here USING (place) JOIN placed AS there ON there.place = owner ORDER BY place
 """
 
 
@@ -61,41 +71,48 @@ def find_duplicates(table: Path, out: Path, distance: int = DISTANCE) -> Found:
         out: the file.
         distance: in bits of the perceptual hash; -1 for the same files alone.
     """
-    with plain_names(*parts_of(table)) as names, duckdb.connect() as connection:
+    with (
+        tempfile.TemporaryDirectory(prefix="datagen-", dir=out.parent) as folder,
+        plain_names(*parts_of(table), Path(folder)) as (*names, spill),
+        duckdb.connect(config={"memory_limit": _MEMORY, "temp_directory": spill}) as connection,
+    ):
         connection.read_parquet(names, hive_partitioning=False).create_view("pictures")
-        rows = connection.sql(_PICTURES).to_arrow_table()
-    owners, distances = _owners(rows, distance)
-    places = np.flatnonzero(owners != np.arange(rows.num_rows))
-    names_of = {name: rows.column(name).take(pa.array(owners[places])) for name in ("id", "key")}
-    found = pa.table(
-        [
-            rows.column("id").take(pa.array(places)),
-            rows.column("key").take(pa.array(places)),
-            names_of["id"],
-            names_of["key"],
-            pa.array(distances[places], pa.int32()),
-        ],
-        schema=DUPLICATES,
-    )
-    with appearing(out) as unfinished, unfinished.open("wb") as file:
-        pq.write_table(found, file, compression="zstd")
+        connection.sql(_PLACED).create_view("placed")
+        rows = connection.sql(_NUMBERS).to_arrow_table()
+        hashes, contrasts, first = (rows.column(name).to_numpy() for name in rows.column_names)
+        owners, distances = _owners(hashes, contrasts, first, distance)
+        places = np.flatnonzero(owners != np.arange(len(owners)))
+        found = pa.table({"place": places, "owner": owners[places], "distance": distances[places]})
+        connection.register("found", found)
+        with appearing(out) as unfinished, pq.ParquetWriter(unfinished, DUPLICATES, compression="zstd") as writer:
+            for batch in connection.sql(_NAMED).to_arrow_reader():
+                writer.write_batch(batch.cast(DUPLICATES))
     same = int((distances[places] == SAME_FILE).sum())
     return Found(same, len(places) - same)
 
 
-def _owners(rows: pa.Table, distance: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return for every picture the place of the one that stays for it, its own if it stays, and their distance."""
-    owners = _first_of(rows.column("sha256").combine_chunks().dictionary_encode().indices.to_numpy())
+def _owners(
+    hashes: npt.NDArray[np.int64], contrasts: npt.NDArray[np.float32], owners: npt.NDArray[np.int64], distance: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return for every picture the place of the one that stays for it, its own if it stays, and their distance.
+
+    Args:
+        hashes: of each, in the order of the ids.
+        contrasts: likewise.
+        owners: of each, the first place with the same file.
+        distance: in bits, -1 for the same files alone.
+    """
+    owners = owners.copy()
     distances = np.where(owners == np.arange(len(owners)), 0, SAME_FILE)
     if distance < 0:
         return owners, distances
-    hashes = rows.column("phash").to_numpy().view(np.uint64)
-    clear = (rows.column("contrast").to_numpy() >= LEAST_CONTRAST) & (owners == np.arange(len(owners)))
+    bits = hashes.view(np.uint64)
+    clear = (contrasts >= LEAST_CONTRAST) & (owners == np.arange(len(owners)))
     places = np.flatnonzero(clear)
-    near = places[owners_of(hashes[places], distance)]
+    near = places[owners_of(bits[places], distance)]
     moved = near != places
     owners[places[moved]] = near[moved]
-    distances[places[moved]] = np.bitwise_count(hashes[places[moved]] ^ hashes[near[moved]])
+    distances[places[moved]] = np.bitwise_count(bits[places[moved]] ^ bits[near[moved]])
     return owners[owners], distances  # the same file as one that is a duplicate itself
 
 
@@ -127,11 +144,4 @@ def owners_of(hashes: npt.NDArray[np.uint64], distance: int) -> npt.NDArray[np.i
     places = np.empty(len(ordered), np.int64)
     places[order] = first[order][owner]
     found: npt.NDArray[np.int64] = places[inverse]
-    return found
-
-
-def _first_of(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return for every place the first place with the same label."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    found: npt.NDArray[np.int64] = first[inverse].astype(np.int64)
     return found
