@@ -1,5 +1,7 @@
 """Text in pictures is seen and read, round things are no letters, and quotations that nobody could read are found."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -35,6 +37,22 @@ def test_signs_are_read(name: str, text: str) -> None:
 @pytest.mark.parametrize("name", WITHOUT)
 def test_round_things_and_gates_are_no_letters(name: str) -> None:
     assert has_text.check(picture(ROOT / "examples" / "pictures" / f"{name}.png")) == (0, "")
+
+
+@pytest.mark.slow
+def test_nothing_is_printed_of_a_picture_without_text() -> None:
+    asking = """
+import io
+from PIL import Image
+from datagen.pictures.picture import prepare
+from datagen.recipe import Images
+from datagen.stages.checks.reading.ocr import lines_of
+file = io.BytesIO()
+Image.new("RGB", (200, 200), "white").save(file, "PNG")
+print(lines_of(prepare(file.getvalue(), Images())))
+"""
+    done = subprocess.run([sys.executable, "-c", asking], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("()\n", "")
 
 
 def test_what_was_read_goes_with_the_score_and_judges_quotations() -> None:

@@ -91,5 +91,5 @@ def _engine() -> Any:
         raise DatagenError(
             "The checks has_text and vertical_text need the extra ocr: pip install 'datagen[ocr]' on every machine."
         ) from error
-    logging.getLogger("RapidOCR").setLevel(logging.WARNING)
-    return RapidOCR(params={"Global.log_level": "warning"})
+    logging.getLogger("RapidOCR").setLevel(logging.ERROR)  # else it warns of every picture without text
+    return RapidOCR(params={"Global.log_level": "error"})
