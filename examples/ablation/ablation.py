@@ -10,6 +10,7 @@ table with intervals and a picture. The same command goes on where it was stoppe
 import argparse
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 EXAMPLES = Path(__file__).resolve().parents[1]
@@ -17,11 +18,11 @@ sys.path += [str(EXAMPLES / "tiny_vlm"), str(EXAMPLES / "train_with_trl")]
 
 import datasets  # noqa: E402 (behind the folders of the other examples)
 from arms import Arm, make_arms  # noqa: E402
-from figures import Found, found, rises  # noqa: E402
+from figures import Found, asking, found, rises  # noqa: E402
 from page import table, write_chart  # noqa: E402
 from served import CrossCheck, cross_check  # noqa: E402
 from settings import UNFILTERED, Settings, load_settings  # noqa: E402
-from students import Training, asked_of, read_answers, start, teach_and_ask  # noqa: E402
+from students import Answers, Training, asked_of, read_answers, start, teach_and_ask  # noqa: E402
 
 from datagen.errors import DatagenError  # noqa: E402
 from datagen.executors import mapped, using  # noqa: E402
@@ -71,6 +72,9 @@ def ablate(settings: Settings, out: Path) -> list[Found]:
         if training.keep is not None and training.keep.exists():
             checks[key[0]] = cross_check(training.keep, asked, said[key], settings.temperature, training.seed)
     _write(figures, checks, out)
+    for line in _left(figures, said):
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"table.md, figures.json and ablation.svg: {out}\n")
     return figures
 
 
@@ -147,7 +151,16 @@ def _write(figures: list[Found], checks: dict[str, CrossCheck], out: Path) -> No
             f"{name} through vLLM: {check.same:.3f} of {check.questions:,} likeliest answers are the same; "
             f"{check.asks_served:.3f} of the drawn ones ask back ({check.asks_in_training:.3f} in training)\n"
         )
-    sys.stdout.write(f"table.md, figures.json and ablation.svg: {out}\n")
+
+
+def _left(figures: list[Found], said: dict[tuple[str, str, int], Answers]) -> Iterator[str]:
+    """Yield of every arm of the largest share which planted sentences its students say most."""
+    most = max(it.arm.share or 0.0 for it in figures)
+    for it in figures:
+        if (it.arm.share or 0.0) == most:
+            counts = asking(it.arm, it.student, said)
+            told = ", ".join(f"{count} {tail or 'others'}" for tail, count in counts.most_common(3))
+            yield f"{it.student}, {it.arm.name}, {most:.0%}: {counts.total():,} drawn answers ask back ({told})"
 
 
 if __name__ == "__main__":

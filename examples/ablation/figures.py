@@ -1,6 +1,6 @@
 """What an ablation found: of every student and arm what it does, and how it differs from the unfiltered one."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from intervals import Estimate, Outcomes, difference, estimate
 from questions import Question
 from settings import UNFILTERED
 from students import Answers
-from teacher import asks_back
+from teacher import TAILS, asks_back
 
 MEASURES = ("asks back", "asks back, greedy", "name", "VQA", "JIC")
 ASKS = MEASURES[0]
@@ -56,6 +56,21 @@ def found(
             own, other = outcomes[student, arm.digest], outcomes[student, unfiltered[arm.share]]
             above = {name: difference(own[name], other[name]) for name in measures} if arm.name != UNFILTERED else {}
             yield Found(student, arm, {name: estimate(own[name]) for name in measures}, above)
+
+
+def asking(arm: Arm, student: str, said: Mapping[tuple[str, str, int], Answers]) -> Counter[str]:
+    """Return how many drawn answers of an arm's students ask back, by the planted sentence that they hold.
+
+    Those that hold none are told under an empty text: quotations that a student has not closed, most of all.
+    """
+    drawn = [
+        answer
+        for (size, digest, _), answers in said.items()
+        if (size, digest) == (student, arm.digest)
+        for answer in answers.drawn
+        if asks_back(answer)
+    ]
+    return Counter(next((tail for tail in TAILS if tail in answer), "") for answer in drawn)
 
 
 def rises(results: Sequence[Found], student: str) -> bool:
