@@ -1,9 +1,10 @@
 """How well text in pictures is seen and read: rendered Japanese signs, and pictures without any.
 
-    python -m benchmarks.text_in_pictures [--signs 100] [--font FILE] [--without 100]
+    python -m benchmarks.text_in_pictures [--signs 100] [--font FILE] [--without 100] [--pictures FOLDER]
 
 Signs of 24 to 64 pixels' height, horizontal and vertical, in many colours, on grounds of noise; the pictures without
-text are those of examples/pictures, of which a few have letters in them (a hotel's H). Needs the extra `ocr`.
+text are those of examples/pictures, of which a few have letters in them (a hotel's H), or of a folder. Needs the extra
+`ocr`.
 """
 
 import argparse
@@ -101,6 +102,7 @@ def main() -> None:
     parser.add_argument("--signs", type=int, default=100)
     parser.add_argument("--without", type=int, default=100)
     parser.add_argument("--font", default=FONTS)
+    parser.add_argument("--pictures", type=Path, default=ROOT / "examples" / "pictures")
     arguments = parser.parse_args()
     draw = random.Random(0)
     seen = read = 0
@@ -111,8 +113,10 @@ def main() -> None:
         found = has_text.check(picture)
         seen += found.value > 0
         read += _stands_in(_plain(word), _plain(found.reason))
-    files = sorted((ROOT / "examples" / "pictures").rglob("*.png"))[:: max(1, 150 // arguments.without)]
-    alarms = [path.stem for path in files if lines_of(prepare(path.read_bytes(), Images()))]
+    every = sorted(path for path in arguments.pictures.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
+    files = every[:: max(1, len(every) // arguments.without)]
+    lines = {path.stem: lines_of(prepare(path.read_bytes(), Images())) for path in files}
+    alarms = [f"{name} ({' '.join(line.text for line in found)})" for name, found in lines.items() if found]
     seconds = (time.monotonic() - started) / (arguments.signs + len(files))
     print(f"signs: text is seen in {seen} of {arguments.signs} ({seen / arguments.signs:.1%}), and read in {read}")
     print(f"without text: {len(alarms)} of {len(files)} ({len(alarms) / len(files):.1%}): {', '.join(alarms)}")
