@@ -7,8 +7,12 @@ from typing import Any
 import datasets
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, PrinterCallback
-from trl import SFTConfig, SFTTrainer
-from trl.data_utils import prepare_multimodal_messages
+
+try:
+    from trl import SFTConfig, SFTTrainer
+    from trl.data_utils import prepare_multimodal_messages
+except ModuleNotFoundError as error:
+    raise SystemExit(f"This example trains with TRL, and {error.name} is missing: pip install trl") from error
 
 TINY = Path(__file__).parent.parent / "tiny_vlm" / "model"
 # The tiny model's template, with the marks by which TRL knows what the assistant says, and trains on nothing else.
