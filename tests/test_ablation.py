@@ -98,6 +98,7 @@ def test_filtered_students_ask_back_less_and_nothing_is_trained_twice(ablate: Ab
         (SETTINGS.replace("[0, 0.5]", "[0.5, 0]"), "give different shares between 0 and 1, the smallest first"),
         (SETTINGS.replace("unfiltered: null, ", ""), "give unfiltered and at least one more"),
         (SETTINGS + "own: {run: a, questions: b}\n", "warm_up needs the teacher's data without faults"),
+        (SETTINGS.replace("[0, 0.5]", "[0.5]"), "and 0 among the shares"),
         ("[", "cannot be read as YAML"),
     ],
 )

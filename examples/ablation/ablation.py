@@ -45,6 +45,8 @@ def main() -> None:
             ablate(settings, options.out)
     except DatagenError as error:
         sys.exit(f"ablation: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"ablation: stopped. What is done is kept in {options.out}; the same command goes on.")
 
 
 def ablate(settings: Settings, out: Path) -> list[Found]:
@@ -61,7 +63,7 @@ def ablate(settings: Settings, out: Path) -> list[Found]:
     results = out / "results"
     results.mkdir(parents=True, exist_ok=True)
     trainings = _trainings(settings, arms, early, out)
-    missing = [it for it in trainings.values() if not (results / f"{it.name}.json").exists()]
+    missing = [it for it in trainings.values() if not (results / f"{it.name}.json").exists() or it.must_be_kept]
     for _ in mapped(teach_and_ask, [(it, settings, pictures, benchmark, results) for it in missing], "students"):
         pass
     asked = asked_of(settings.own, pictures, benchmark)
@@ -69,7 +71,7 @@ def ablate(settings: Settings, out: Path) -> list[Found]:
     figures = list(found(asked, arms, said))
     checks = {}
     for key, training in trainings.items():
-        if training.keep is not None and training.keep.exists():
+        if training.keep is not None:
             checks[key[0]] = cross_check(training.keep, asked, said[key], settings.temperature, training.seed)
     _write(figures, checks, out)
     for line in _left(figures, said):

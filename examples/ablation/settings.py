@@ -102,8 +102,8 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _with_something_to_warm_up_on(self) -> Self:
-        if self.own is not None and any(student.warm_up for student in self.students.values()):
-            raise ValueError("warm_up needs the teacher's data without faults; leave it out beside own")
+        if any(student.warm_up for student in self.students.values()) and (self.own or 0 not in self.shares):
+            raise ValueError("warm_up needs the teacher's data without faults: no own, and 0 among the shares")
         return self
 
 

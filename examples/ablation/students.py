@@ -36,6 +36,11 @@ class Training(NamedTuple):
     seed: int
     keep: Path | None = None
 
+    @property
+    def must_be_kept(self) -> bool:
+        """Whether its weights are wanted, and are not there."""
+        return self.keep is not None and not self.keep.exists()
+
 
 def start(student: Student, export: Path | None, settings: Settings, out: Path) -> None:
     """Write the weights that all students of one size start from: with its layers, after its warm-up.
