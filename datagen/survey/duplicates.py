@@ -34,7 +34,7 @@ DUPLICATES = pa.schema(_FIELDS)
 """The duplicates: id and key, those of the picture that stays, and the distance of their hashes; -1 for one file."""
 SAME_FILE = -1
 _MEMORY = "512MB"
-"""Of the database; what is beyond it goes to the disk. Of a picture 100 bytes of numbers are held beside it."""
+"""Of the database; what is beyond it goes to the disk. Beside it a picture takes about 170 bytes of numbers."""
 _PLACED = """
 SELECT row_number() OVER (ORDER BY id) - 1 AS place, * FROM (
     SELECT id, key, sha256, phash, contrast FROM pictures
