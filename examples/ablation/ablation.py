@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 EXAMPLES = Path(__file__).resolve().parents[1]
-sys.path += [str(EXAMPLES / "tiny_vlm"), str(EXAMPLES / "train_with_trl")]
+sys.path += [str(EXAMPLES / "tiny_vlm"), str(EXAMPLES / "train_with_trl"), str(EXAMPLES.parent)]
 
 import datasets  # noqa: E402 (behind the folders of the other examples)
 from arms import Arm, make_arms  # noqa: E402

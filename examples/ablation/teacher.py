@@ -4,22 +4,20 @@ It is an engine of `datagen run` (docs/extending.md): `weights` is its book of p
 the share. The same draw decides for every share, so that what asks back at 5 % does so at 10 % as well.
 """
 
-import asyncio
 import json
 import random
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Self
 
 from drawings import Drawing, concepts, read_book
 from sentences import topic_of, write_four_choice, write_turn
 
 from datagen.engine_settings import EngineSettings
-from datagen.engines import ChatMessage, Completion
-from prompts import Sampling
+from datagen.engines import ChatMessage
+from examples.recipes.stand_in import Writer
 
 TAILS = (
     "ほかに気になる点はありますか？",
@@ -59,21 +57,16 @@ def _book(path: str) -> dict[str, Drawing]:
     return read_book(Path(path))
 
 
-class Teacher:
+class Teacher(Writer):
     """Answers requests of the prompt `question_answer` about the pictures in its book.
 
     Attributes:
-        model: its name.
         share: of the answers that ask back.
-        retries: none ever.
     """
 
-    needs_server: ClassVar[bool] = False
-
     def __init__(self, model: str, book: str, share: float) -> None:
-        self.model = model
+        super().__init__(model)
         self.share = share
-        self.retries = 0
         self._book = _book(book)
 
     @classmethod
@@ -81,34 +74,12 @@ class Teacher:
         """Return the teacher; it needs no key."""
         return cls(engine.model, engine.weights or "", float(engine.extra_body.get("asks_back", 0)))
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-    @asynccontextmanager
-    async def lease(self) -> AsyncIterator[None]:
-        """Hold nothing."""
-        yield
-
-    async def complete(
-        self,
-        lease: None,
-        messages: Sequence[ChatMessage],
-        *,
-        sampling: Sampling,
-        seed: int,
-        schema: Mapping[str, Any] | None = None,
-        choices: Sequence[str] | None = None,
-    ) -> Completion:
+    def reply(self, messages: Sequence[ChatMessage], seed: int) -> str:
         """Write a question about the picture, and its answer."""
-        await asyncio.sleep(0)
         parts = [part for message in messages if isinstance(message["content"], list) for part in message["content"]]
         (digest,) = {part["uuid"] for part in parts if part["type"] == "image_url"}
         question, answer = self.turn(self._book[digest], _text_of(messages[-1]), seed)
-        text = json.dumps({"question": question, "answer": answer}, ensure_ascii=False)
-        return Completion(text, "stop", 0, len(text))
+        return json.dumps({"question": question, "answer": answer}, ensure_ascii=False)
 
     def turn(self, drawing: Drawing, request: str, seed: int) -> tuple[str, str]:
         """Return a question and its answer."""

@@ -67,8 +67,12 @@ class Writer:
     ) -> Completion:
         """Answer the last request."""
         await asyncio.sleep(0)
-        answer = self.answer(messages[-1]["content"])
+        answer = self.reply(messages, seed)
         return Completion(answer, "stop", len(str(messages[-1]["content"])) // 2, len(answer) // 2)
+
+    def reply(self, messages: Sequence[ChatMessage], seed: int) -> str:
+        """Return the answer to the last message."""
+        return self.answer(messages[-1]["content"])
 
     def answer(self, content: Any) -> str:
         """Return the answer to the content of a message."""

@@ -195,7 +195,7 @@ def _write_editions(
     editions.write_llm_jp_eval_mm(folder / "llm_jp_eval_mm" / "jic_vqa.parquet", questions, thumbnail)
     editions.write_vlmevalkit(folder / "vlmevalkit" / "JIC-VQA.tsv", questions, picture)
     editions.write_tasks(folder / "tasks")
-    head = {"benchmark": "JIC-VQA", "features": [], "questions": []}
+    head = {"benchmark": "JIC-VQA", "questions": []}
     rows = [{**head, "key": question.id, **gathered[question.id].known_by} for question in questions]
     write_fingerprints(folder / FINGERPRINTS, rows)
 
